@@ -1,0 +1,313 @@
+// Function identity: how a callable is named to another process.
+//
+// One template instantiation makes one FunctionRecord per callable type and call; on the wire a record is its module and
+// the offset in it, checked against the signature hash before it is ever called. Nothing is registered anywhere.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <brood/archive.hpp>
+#include <brood/detail/invoke.hpp>
+
+namespace brood {
+
+template <class F, class... Args>
+class Bound;
+
+namespace wire {
+
+// Where a call leaves its result. commit() sends the value that begin()'s writer took, while the value is still alive.
+class Answer {
+ public:
+  virtual Writer& begin() = 0;
+  virtual void commit() = 0;
+
+ protected:
+  ~Answer() = default;
+};
+
+struct FunctionRecord {
+  std::uint64_t signature;
+  void* (*open)(Reader& state);                                  // makes the callable from its state
+  void (*close)(void* callable) noexcept;                        // and ends it
+  void (*call)(void* callable, Reader& args, Answer& answer);    // one task; what is thrown is the task's error
+};
+
+// A callable in the caller's hands. `permanent`: its state is no more than `key`, and a program has few of them.
+struct FunctionRef {
+  const FunctionRecord* record = nullptr;
+  const void* callable = nullptr;
+  void (*save)(const void* callable, Writer& state) = nullptr;
+  bool permanent = true;
+  std::array<std::uint64_t, 2> key{};
+};
+
+// The address of code or of a record, as another process can find it (module and offset). In src/wire/function.cpp.
+void save_code(Writer& writer, const void* address);
+const void* load_code(Reader& reader);
+
+}  // namespace wire
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_bound = false;
+template <class F, class... Args>
+inline constexpr bool is_bound<Bound<F, Args...>> = true;
+
+template <class F>
+inline constexpr bool is_function_pointer = std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>;
+
+// Member function pointers as the Itanium ABI lays them out: {address, or 1 + offset in the virtual table; adjustment}.
+struct MemberFunction {
+  std::uint64_t pointer;
+  std::int64_t adjustment;
+};
+
+// How a callable's state travels.
+template <class F>
+struct CallableCodec {
+  static constexpr bool kEmpty = std::is_empty_v<F> && std::is_default_constructible_v<F>;
+  static constexpr bool kArchived = !kEmpty && !std::is_member_pointer_v<F> && !std::is_pointer_v<F> &&
+                                    (is_bound<F> || std::is_aggregate_v<F> || requires(F f, wire::Writer& w) { f.serialize(w); });
+  static constexpr bool kPlain = std::is_trivially_copyable_v<F> && std::is_standard_layout_v<F>;
+  static constexpr bool kPermanent = kEmpty || is_function_pointer<F> || std::is_member_pointer_v<F>;
+
+  static_assert(kPermanent || kArchived || kPlain,
+                "brood: this callable cannot be sent to a process that already runs. A lambda may capture by value what "
+                "is trivially copyable (never by reference); otherwise use brood::bind(f, args...), whose arguments are "
+                "serialized, or give the functor a `template <class A> void serialize(A&)`. Process under fork and "
+                "brood::map take any callable.");
+
+  static void save(const F& f, wire::Writer& w) {
+    if constexpr (kEmpty) {
+      (void)f, (void)w;
+    } else if constexpr (is_function_pointer<F>) {
+      wire::save_code(w, reinterpret_cast<const void*>(f));
+    } else if constexpr (std::is_member_function_pointer_v<F>) {
+      const auto raw = std::bit_cast<MemberFunction>(f);
+      const bool is_virtual = (raw.pointer & 1U) != 0;
+      w.put(is_virtual);
+      w.put(raw.adjustment);
+      if (is_virtual) {
+        w.put(raw.pointer);
+      } else {
+        wire::save_code(w, reinterpret_cast<const void*>(raw.pointer));
+      }
+    } else if constexpr (is_bound<F>) {
+      f.save_state(w);
+    } else if constexpr (kArchived) {
+      wire::save(w, f);
+    } else {
+      w.write(&f, sizeof f);
+    }
+  }
+
+  static F load(wire::Reader& r) {
+    if constexpr (kEmpty) {
+      (void)r;
+      return F{};
+    } else if constexpr (is_function_pointer<F>) {
+      return reinterpret_cast<F>(const_cast<void*>(wire::load_code(r)));
+    } else if constexpr (std::is_member_function_pointer_v<F>) {
+      MemberFunction raw{};
+      const bool is_virtual = wire::load<bool>(r);
+      raw.adjustment = wire::load<std::int64_t>(r);
+      raw.pointer = is_virtual ? wire::load<std::uint64_t>(r) : reinterpret_cast<std::uint64_t>(wire::load_code(r));
+      return std::bit_cast<F>(raw);
+    } else if constexpr (is_bound<F>) {
+      return F::load_state(r);
+    } else if constexpr (kArchived) {
+      return wire::load<F>(r);
+    } else {
+      std::array<std::byte, sizeof(F)> raw;
+      r.read(raw.data(), raw.size());
+      return std::bit_cast<F>(raw);
+    }
+  }
+};
+
+// What a value is on its way: decayed, and text that is only pointed at becomes a string.
+template <class T>
+struct Shipped {
+  using type = std::decay_t<T>;
+};
+template <class T>
+  requires std::is_convertible_v<T, std::string_view> && (!std::is_same_v<std::remove_cvref_t<T>, std::string>) &&
+           (std::is_pointer_v<std::decay_t<T>> || std::is_same_v<std::remove_cvref_t<T>, std::string_view>)
+struct Shipped<T> {
+  using type = std::string;
+};
+template <class T>
+using shipped_t = typename Shipped<T>::type;
+
+struct Nothing {};  // the result of a task that returns void
+
+template <class T>
+struct ResultOf {
+  using type = shipped_t<T>;
+};
+template <>
+struct ResultOf<void> {
+  using type = void;
+};
+
+constexpr std::uint64_t hash_text(std::string_view text) {
+  std::uint64_t hash = 0xCBF2'9CE4'8422'2325U;  // FNV-1a
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x0000'0100'0000'01B3U;
+  return hash;
+}
+
+// Rvalues when the callable takes them, else lvalues: a task may take its argument by any kind of reference.
+template <class F, class... Args>
+constexpr decltype(auto) call_with(F& f, Args&... args) {
+  if constexpr (std::is_invocable_v<F&, Args...>) {
+    return detail::invoke(f, static_cast<Args&&>(args)...);
+  } else {
+    return detail::invoke(f, args...);
+  }
+}
+template <class F, class... Args>
+using call_result_t = decltype(detail::call_with(std::declval<F&>(), std::declval<Args&>()...));
+
+template <class F, class... Args>
+inline constexpr bool callable_with = std::is_invocable_v<F&, Args...> || std::is_invocable_v<F&, Args&...>;
+
+template <class F, class Tuple, std::size_t... I>
+constexpr decltype(auto) call_spread(F& f, Tuple& tuple, std::index_sequence<I...>) {
+  using std::get;
+  return detail::call_with(f, get<I>(tuple)...);
+}
+template <class F, class Tuple>
+constexpr decltype(auto) spread(F& f, Tuple& tuple) {
+  return detail::call_spread(f, tuple, std::make_index_sequence<std::tuple_size_v<Tuple>>{});
+}
+
+template <class Call>
+void answer_with(wire::Answer& answer, Call&& call) {
+  using Raw = decltype(call());
+  if constexpr (std::is_void_v<Raw>) {
+    call();
+    answer.begin();
+    answer.commit();
+  } else {
+    const typename ResultOf<Raw>::type result(call());
+    wire::save(answer.begin(), result);
+    answer.commit();
+  }
+}
+
+// The record of F called with decoded Args: each an argument, or, for Spread, one tuple of them.
+template <class F, bool Spread, class... Args>
+struct RecordOf {
+  static constexpr std::uint64_t signature() { return hash_text(__PRETTY_FUNCTION__); }
+
+  static void* open(wire::Reader& state) { return new F(CallableCodec<F>::load(state)); }
+  static void close(void* callable) noexcept { delete static_cast<F*>(callable); }
+  static void call(void* callable, wire::Reader& in, wire::Answer& answer) {
+    F& f = *static_cast<F*>(callable);
+    std::tuple<Args...> args{wire::load<Args>(in)...};
+    in.finish();
+    if constexpr (Spread) {
+      answer_with(answer, [&]() -> decltype(auto) { return spread(f, std::get<0>(args)); });
+    } else {
+      answer_with(answer, [&]() -> decltype(auto) { return spread(f, args); });
+    }
+  }
+
+  static constexpr wire::FunctionRecord record{signature(), &open, &close, &call};
+};
+
+template <class F, bool Spread, class... Args>
+wire::FunctionRef make_function_ref(const F& f) {
+  using Codec = CallableCodec<F>;
+  wire::FunctionRef ref;
+  ref.record = &RecordOf<F, Spread, Args...>::record;
+  ref.callable = &f;
+  ref.save = [](const void* callable, wire::Writer& state) { Codec::save(*static_cast<const F*>(callable), state); };
+  ref.permanent = Codec::kPermanent;
+  if constexpr (Codec::kPermanent && !Codec::kEmpty) {
+    static_assert(sizeof(F) <= sizeof ref.key);
+    std::memcpy(ref.key.data(), &f, sizeof(F));
+  }
+  return ref;
+}
+
+}  // namespace detail
+
+// A callable with its first arguments, all of which travel serialized: brood::bind(f, 1, "text")(x) calls f(1, text, x).
+// `f` is anything that can be sent itself; text given as a literal is kept as std::string.
+template <class F, class... Args>
+class Bound {
+ public:
+  explicit Bound(F f, Args... args) : f_(std::move(f)), args_(std::move(args)...) {}
+
+  template <class... More>
+    requires detail::callable_with<F, Args..., More...>
+  decltype(auto) operator()(More&&... more) {
+    return call(std::index_sequence_for<Args...>{}, static_cast<More&&>(more)...);
+  }
+
+  void save_state(wire::Writer& w) const {
+    detail::CallableCodec<F>::save(f_, w);
+    save_args(w, std::index_sequence_for<Args...>{});
+  }
+  static Bound load_state(wire::Reader& r) { return Bound(r); }
+
+ private:
+  explicit Bound(wire::Reader& r) : f_(detail::CallableCodec<F>::load(r)), args_{wire::load<Args>(r)...} {}
+
+  template <std::size_t... I, class... More>
+  decltype(auto) call(std::index_sequence<I...>, More&&... more) {
+    return detail::invoke(f_, std::get<I>(args_)..., static_cast<More&&>(more)...);
+  }
+  template <std::size_t... I>
+  void save_args(wire::Writer& w, std::index_sequence<I...>) const {
+    (wire::save(w, std::get<I>(args_)), ...);
+  }
+
+  F f_;
+  std::tuple<Args...> args_;
+};
+
+// Binds the first arguments of `f`; see Bound.
+template <class F, class... Args>
+Bound<std::decay_t<F>, detail::shipped_t<Args>...> bind(F&& f, Args&&... args) {
+  return Bound<std::decay_t<F>, detail::shipped_t<Args>...>(static_cast<F&&>(f),
+                                                            detail::shipped_t<Args>(static_cast<Args&&>(args))...);
+}
+
+// Any callable without arguments that can be sent, already in the form in which it travels.
+class Task {
+ public:
+  Task() = default;
+  template <class F>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, Task> && detail::callable_with<std::decay_t<F>>)
+  Task(F&& f) {  // NOLINT(google-explicit-constructor): PoolOptions{.initializer = setup}
+    const std::decay_t<F> callable(static_cast<F&&>(f));
+    const wire::FunctionRef ref = detail::make_function_ref<std::decay_t<F>, false>(callable);
+    wire::Writer state;
+    ref.save(&callable, state);
+    record_ = ref.record;
+    state_ = state.take_string();
+  }
+
+  explicit operator bool() const noexcept { return record_ != nullptr; }
+  const wire::FunctionRecord* record() const noexcept { return record_; }
+  const std::string& state() const noexcept { return state_; }
+
+ private:
+  const wire::FunctionRecord* record_ = nullptr;
+  std::string state_;
+};
+
+}  // namespace brood

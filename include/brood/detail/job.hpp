@@ -1,0 +1,125 @@
+// A job: one call of a pool's verb, as the engine sees it. The engine moves its bytes; the verb's template supplies the
+// few functions that know the types.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+
+#include <brood/archive.hpp>
+#include <brood/detail/function.hpp>
+
+namespace brood {
+class Progress;
+namespace engine {
+class Engine;
+struct Function;
+class Parcel;
+}  // namespace engine
+
+namespace detail {
+
+// Lays out items in one task frame: for each a 32-bit length, then its bytes. An item too large for the frame is left
+// to a frame of its own.
+class FrameWriter {
+ public:
+  FrameWriter(wire::Writer& writer, std::size_t most_items, std::size_t most_bytes) noexcept
+      : writer_(&writer), most_items_(most_items), most_bytes_(most_bytes) {}
+
+  bool wants_more() const noexcept { return count_ < most_items_ && bytes_ < most_bytes_ && !closed_; }
+  std::size_t count() const noexcept { return count_; }
+  std::size_t bytes() const noexcept { return bytes_; }
+  // The frame holds a single item that did not fit the window: the writer's pieces are its payload.
+  bool oversized() const noexcept { return oversized_; }
+
+  // `stable`: what is written now outlives the job, so that large arrays may be sent from where they are.
+  wire::Writer& begin(bool stable = false) {
+    writer_->allow_references(stable && count_ == 0);
+    const std::uint32_t rest = kRest;  // stays so for an item that is alone in its frame and too large
+    writer_->write(&rest, sizeof rest);
+    return *writer_;
+  }
+  // False: the item was dropped again, because it belongs in the next frame.
+  bool end() {
+    if (!writer_->in_window()) {
+      closed_ = true;
+      if (count_ > 0) return false;
+      oversized_ = true;
+    } else {
+      const std::uint32_t length = static_cast<std::uint32_t>(writer_->size() - bytes_ - sizeof(std::uint32_t));
+      std::memcpy(writer_->position() - length - sizeof length, &length, sizeof length);
+    }
+    bytes_ = static_cast<std::size_t>(writer_->size());
+    ++count_;
+    return true;
+  }
+
+ private:
+  static constexpr std::uint32_t kRest = 0xFFFF'FFFFU;
+  wire::Writer* writer_;
+  std::size_t most_items_, most_bytes_;
+  std::size_t count_ = 0;
+  std::size_t bytes_ = 0;
+  bool oversized_ = false;
+  bool closed_ = false;
+};
+
+class Job {
+ public:
+  struct Ops {
+    // Writes the next tasks' arguments into the frame. Called only in the thread that waits for the job.
+    void (*fill)(Job&, FrameWriter&);
+    // Takes the result of a task; what it throws becomes the task's error. Called in whichever thread does the pool's
+    // work, one at a time.
+    void (*value)(Job&, std::uint64_t index, wire::Reader&);
+    // Takes the error of a task. Likewise; must not throw.
+    void (*error)(Job&, std::uint64_t index, std::exception_ptr);
+    // Whether the waiting call may return. Called in the thread that waits.
+    bool (*satisfied)(Job&);
+    // Called once, when the last reference to a job on the heap goes; null for a job on the caller's stack.
+    void (*destroy)(Job*) noexcept;
+    // Called in the service thread once the job is done; null: not wanted.
+    void (*finished)(Job&);
+  };
+
+  Job(const Ops& how, const wire::FunctionRef& f) noexcept : ops(&how), function(f) {}
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+
+  // Constant once the job runs.
+  const Ops* ops;
+  wire::FunctionRef function;
+  std::uint64_t chunksize = 0;  // 0: measured
+  std::uint32_t retries = 0;
+  std::uint64_t total = 0;     // tasks in the input, when known
+  bool total_known = false;
+  bool stop_on_error = false;  // an error ends the feeding: the call throws the first error by index
+  bool each = true;            // the waiting call wants every answer at once, not only the last
+  Progress* progress = nullptr;
+
+  // Written by the waiting thread.
+  std::uint64_t next_index = 0;                  // tasks written so far
+  std::uint64_t window_end = ~std::uint64_t{0};  // tasks from this index on may not be written yet
+  bool input_done = false;
+  std::exception_ptr input_error;  // what the input threw
+
+  // Owned by the engine.
+  engine::Engine* engine = nullptr;
+  engine::Function* known = nullptr;
+  bool closed = false;                            // the engine has all of the input
+  std::uint64_t accepted = 0;                     // tasks that the engine has
+  std::uint64_t answered = 0;                     // of those, how many have an answer
+  std::uint64_t error_bound = ~std::uint64_t{0};  // stop_on_error: the lowest index that failed
+  std::atomic<std::uint32_t> posted{0};  // parcels written while another thread drove, that no worker has yet
+  std::atomic<bool> stopped{false};      // a task failed and stop_on_error is set
+  std::atomic<std::uint64_t> completed{0};
+  std::atomic<double> task_ns{0};  // measured; 0: not yet
+  std::atomic<bool> done{false};   // the input has ended and every task is answered
+  std::atomic<bool> wants_finish{false};  // finished() shall be called
+  std::atomic<int> references{1};
+};
+
+}  // namespace detail
+}  // namespace brood

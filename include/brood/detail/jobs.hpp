@@ -1,0 +1,195 @@
+// The jobs behind the verbs: what a call keeps of its types.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <brood/detail/job.hpp>
+#include <brood/detail/range.hpp>
+
+namespace brood::detail {
+
+void advance_progress(Progress& bar, std::uint64_t by);
+
+inline void note_progress(Job& job) {
+  if (job.progress != nullptr) [[unlikely]] {
+    advance_progress(*job.progress, 1);
+  }
+}
+
+template <class R>
+using value_or_nothing = std::conditional_t<std::is_void_v<R>, Nothing, R>;
+
+template <class R>
+value_or_nothing<R> read_result(wire::Reader& reader) {
+  if constexpr (std::is_void_v<R>) {
+    reader.finish();
+    return {};
+  } else {
+    R value = wire::load<R>(reader);
+    reader.finish();
+    return value;
+  }
+}
+
+// The answer of one task.
+template <class R>
+class OneResult {
+ public:
+  void set_value(std::uint64_t, wire::Reader& reader) { value_.emplace(read_result<R>(reader)); }
+  void set_error(std::uint64_t, std::exception_ptr error) noexcept { error_ = std::move(error); }
+  void set_count(std::uint64_t) noexcept {}
+  bool failed() const noexcept { return error_ != nullptr; }
+  R get() & {
+    if (error_) std::rethrow_exception(error_);
+    if constexpr (!std::is_void_v<R> && std::is_copy_constructible_v<R>) return *value_;
+    if constexpr (!std::is_void_v<R> && !std::is_copy_constructible_v<R>) return std::move(*value_);
+  }
+  R get() && {
+    if (error_) std::rethrow_exception(error_);
+    if constexpr (!std::is_void_v<R>) return std::move(*value_);
+  }
+
+ private:
+  std::optional<value_or_nothing<R>> value_;
+  std::exception_ptr error_;
+};
+
+// The answers of a range, by index; of several errors the first by index.
+template <class R>
+class ListResult {
+ public:
+  static constexpr bool kDirect = std::is_default_constructible_v<R>;
+  using Slot = std::conditional_t<kDirect, R, std::optional<R>>;
+
+  void expect(std::uint64_t count) { slots_.resize(static_cast<std::size_t>(count)); }
+  void set_value(std::uint64_t index, wire::Reader& reader) {
+    const std::size_t i = static_cast<std::size_t>(index);
+    if (i >= slots_.size()) slots_.resize(i + 1 > 2 * slots_.size() ? i + 1 : 2 * slots_.size());
+    slots_[i] = read_result<R>(reader);
+  }
+  void set_error(std::uint64_t index, std::exception_ptr error) noexcept {
+    if (error_ && index >= error_index_) return;
+    error_index_ = index;
+    error_ = std::move(error);
+  }
+  void set_count(std::uint64_t count) { slots_.resize(static_cast<std::size_t>(count)); }
+  bool failed() const noexcept { return error_ != nullptr; }
+  std::vector<R> get() & {
+    if (error_) std::rethrow_exception(error_);
+    if constexpr (!std::is_copy_constructible_v<R>) {
+      return std::move(*this).get();
+    } else if constexpr (kDirect) {
+      return slots_;
+    } else {
+      std::vector<R> values;
+      values.reserve(slots_.size());
+      for (auto& slot : slots_) values.push_back(*slot);
+      return values;
+    }
+  }
+  std::vector<R> get() && {
+    if (error_) std::rethrow_exception(error_);
+    if constexpr (kDirect) {
+      return std::move(slots_);
+    } else {
+      std::vector<R> values;
+      values.reserve(slots_.size());
+      for (auto& slot : slots_) values.push_back(std::move(*slot));
+      return values;
+    }
+  }
+
+ private:
+  std::vector<Slot> slots_;
+  std::exception_ptr error_;
+  std::uint64_t error_index_ = 0;
+};
+
+template <>
+class ListResult<void> {
+ public:
+  void expect(std::uint64_t) {}
+  void set_value(std::uint64_t, wire::Reader& reader) { reader.finish(); }
+  void set_error(std::uint64_t index, std::exception_ptr error) noexcept {
+    if (error_ && index >= error_index_) return;
+    error_index_ = index;
+    error_ = std::move(error);
+  }
+  void set_count(std::uint64_t) {}
+  bool failed() const noexcept { return error_ != nullptr; }
+  void get() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  std::exception_ptr error_;
+  std::uint64_t error_index_ = 0;
+};
+
+// Where answers go, as the engine calls it. J has a member `result`.
+template <class J>
+void take_value(Job& job, std::uint64_t index, wire::Reader& reader) {
+  static_cast<J&>(job).result.set_value(index, reader);
+  note_progress(job);
+}
+template <class J>
+void take_error(Job& job, std::uint64_t index, std::exception_ptr error) {
+  static_cast<J&>(job).result.set_error(index, std::move(error));
+  note_progress(job);
+}
+inline bool is_done(Job& job) { return job.done.load(std::memory_order_acquire); }
+
+// One call, whose caller waits.
+template <class R, class... Args>
+class ApplyJob : public Job {
+ public:
+  ApplyJob(const wire::FunctionRef& f, const Args&... args) : Job(kOps, f), args_(args...) {
+    total = 1;
+    total_known = true;
+  }
+
+  OneResult<R> result;
+
+ private:
+  static void fill(Job& job, FrameWriter& frame) {
+    auto& self = static_cast<ApplyJob&>(job);
+    wire::Writer& writer = frame.begin(true);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (wire::save(writer, std::get<I>(self.args_)), ...);
+    }(std::index_sequence_for<Args...>{});
+    frame.end();
+    job.input_done = true;
+  }
+  static constexpr Ops kOps{&fill, &take_value<ApplyJob>, &take_error<ApplyJob>, &is_done, nullptr, nullptr};
+
+  std::tuple<const Args&...> args_;
+};
+
+// A range, whose caller waits.
+template <class R, class Range>
+class MapJob : public Job {
+ public:
+  MapJob(const wire::FunctionRef& f, Range& range) : Job(kOps, f), input_(range) {
+    take_size(*this, range);
+    if (total_known) result.expect(total);
+    each = false;
+    stop_on_error = true;
+  }
+
+  ListResult<R> result;
+
+ private:
+  static void fill(Job& job, FrameWriter& frame) { static_cast<MapJob&>(job).input_.fill(job, frame, true); }
+  static constexpr Ops kOps{&fill, &take_value<MapJob>, &take_error<MapJob>, &is_done, nullptr, nullptr};
+
+  RangeInput<Range> input_;
+};
+
+}  // namespace brood::detail

@@ -1,0 +1,80 @@
+// Reading the input of a call, element by element.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <brood/detail/job.hpp>
+
+namespace brood::detail {
+
+template <class Range>
+using iterator_t = decltype(std::ranges::begin(std::declval<Range&>()));
+template <class Range>
+using sentinel_t = decltype(std::ranges::end(std::declval<Range&>()));
+// The type in which an element travels.
+template <class Range>
+using item_t = shipped_t<std::iter_value_t<iterator_t<Range>>>;
+
+template <class R>
+struct ListOf {
+  using type = std::vector<R>;
+};
+template <>
+struct ListOf<void> {
+  using type = void;
+};
+template <class R>
+using list_of_t = typename ListOf<R>::type;
+
+// Writes the elements of a range, one task each. The range must outlive it.
+template <class Range>
+class RangeInput {
+ public:
+  using Item = item_t<Range>;
+
+  explicit RangeInput(Range& range) : it_(std::ranges::begin(range)), end_(std::ranges::end(range)) {}
+
+  // `stable`: the caller waits, so that elements that are objects of the range stay where they are.
+  void fill(Job& job, FrameWriter& frame, bool stable) {
+    constexpr bool kObjects = std::is_lvalue_reference_v<std::iter_reference_t<iterator_t<Range>>> &&
+                              std::is_same_v<std::remove_cvref_t<std::iter_reference_t<iterator_t<Range>>>, Item> &&
+                              std::forward_iterator<iterator_t<Range>>;
+    while (frame.wants_more()) {
+      // Stepped on only when the next element is wanted: an input range may wait for it, or count what it gave.
+      if (step_first_) {
+        step_first_ = false;
+        ++it_;
+      }
+      if (it_ == end_) {
+        job.input_done = true;
+        return;
+      }
+      const Item& item = *it_;  // binds to the element, or to a temporary in the form in which it travels
+      wire::save(frame.begin(stable && kObjects), item);
+      if (!frame.end()) return;
+      step_first_ = true;
+    }
+    if (job.total_known && job.next_index + frame.count() == job.total) job.input_done = true;
+  }
+
+ private:
+  iterator_t<Range> it_;
+  sentinel_t<Range> end_;
+  bool step_first_ = false;
+};
+
+template <class Range>
+void take_size(Job& job, Range& range) {
+  if constexpr (requires { std::ranges::size(range); }) {
+    job.total = static_cast<std::uint64_t>(std::ranges::size(range));
+    job.total_known = true;
+    job.input_done = job.total == 0;
+  }
+}
+
+}  // namespace brood::detail

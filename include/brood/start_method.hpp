@@ -1,0 +1,12 @@
+// How a process comes to be.
+#pragma once
+
+namespace brood {
+
+enum class StartMethod {
+  fork,        // a copy of the caller: everything is inherited
+  forkserver,  // forked from a clean server process
+  spawn,       // a fresh process
+};
+
+}  // namespace brood

@@ -1,0 +1,76 @@
+#include "os/fork.hpp"
+
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/single_threaded.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+
+#include "os/stdio.hpp"
+#include "os/syscall.hpp"
+
+namespace brood::os {
+namespace {
+
+constinit std::uint64_t generation = 0;
+
+// Registered when the library is loaded, so also for children that the program forks without brood.
+[[maybe_unused]] const int atfork_registered = ::pthread_atfork(nullptr, nullptr, [] { ++generation; });
+
+}  // namespace
+
+pid_t fork_process() {
+  flush_output_before_fork();
+  const pid_t pid = call(Call::fork, [] { return ::fork(); });
+  if (pid < 0) throw_errno(errno, "fork");
+  if (pid == 0) discard_inherited_output();
+  return pid;
+}
+
+std::uint64_t fork_generation() noexcept { return generation; }
+
+void at_fork(void (*prepare)(), void (*parent)(), void (*child)()) {
+  if (const int error = ::pthread_atfork(prepare, parent, child); error != 0) throw_errno(error, "pthread_atfork");
+}
+
+void at_exit(void (*handler)(int code, void* argument), void* argument) {
+  if (::on_exit(handler, argument) != 0) throw_errno(ENOMEM, "on_exit");
+}
+
+void exit_process(int code) noexcept {
+  flush_all_output();
+  ::_exit(code);
+}
+
+pid_t process_id() noexcept { return ::getpid(); }
+
+pid_t parent_process_id() noexcept { return ::getppid(); }
+
+pid_t thread_id() noexcept { return static_cast<pid_t>(::syscall(SYS_gettid)); }
+
+bool is_parent(pid_t expected) noexcept {
+  const pid_t parent = ::getppid();
+  return parent == expected || parent == 0;
+}
+
+bool is_single_threaded() noexcept { return __libc_single_threaded != 0; }
+
+void die_with_parent(pid_t expected_parent) {
+  if (call(Call::prctl, [] { return ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); }) < 0) {
+    throw_errno(errno, "prctl", "PR_SET_PDEATHSIG");
+  }
+  // A parent that ended before the prctl raises no signal any more.
+  if (!is_parent(expected_parent)) ::_exit(128 + SIGKILL);
+}
+
+void set_process_name(const char* name) {
+  if (call(Call::prctl, [&] { return ::prctl(PR_SET_NAME, name, 0, 0, 0); }) < 0) {
+    throw_errno(errno, "prctl", "PR_SET_NAME");
+  }
+}
+
+}  // namespace brood::os

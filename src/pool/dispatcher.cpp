@@ -1,0 +1,270 @@
+#include "pool/dispatcher.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "os/clock.hpp"
+#include "os/cpu.hpp"
+#include "os/poll.hpp"
+
+namespace brood::engine {
+namespace {
+
+// The backend is asked for news once in so many rounds when there is other work; always before sleeping.
+constexpr unsigned kRoundsBetweenLooks = 256;
+constexpr std::int64_t kLongestSpinNs = 50'000;
+constexpr std::int64_t kShortestSpinNs = 2'000;
+// How soon to look again at workers that hold tasks which others could have.
+constexpr std::int64_t kShareAlarmNs = 250'000;
+
+}  // namespace
+
+Dispatcher::Dispatcher(const DispatcherOptions& options, Backend& backend, channel::PoolPage& page, os::Event& doorbell,
+                       std::function<void(Job&)> on_done, std::function<void()> on_news)
+    : options_(options),
+      backend_(backend),
+      page_(page),
+      doorbell_(doorbell),
+      on_done_(std::move(on_done)),
+      on_news_(std::move(on_news)) {
+  page_.words().cpus.store(options.cpus, std::memory_order_relaxed);
+  for (unsigned slot = 0; slot < options.processes; ++slot) {
+    workers_.push_back(std::make_unique<WorkerSlot>());
+    workers_.back()->slot = slot;
+  }
+  absent_ = options.processes;
+}
+
+Dispatcher::~Dispatcher() {
+  for (const auto& worker : workers_) {
+    for (; !worker->sent.empty(); worker->sent.pop()) {
+      if (worker->sent.front().parcel != nullptr) release(worker->sent.front().parcel);
+    }
+  }
+}
+
+void Dispatcher::start() {
+  for (const auto& worker : workers_) begin_worker(*worker);
+  ring_bells();
+}
+
+void Dispatcher::accept(Parcel* parcel) {
+  Job& job = *parcel->job;
+  job.accepted += parcel->count;
+  outstanding_ += parcel->count;
+  if (parcel->last) job.closed = true;
+  if (parcel->count > 0) return pending_.push(parcel);
+  if (parcel->posted) note_departure(job);
+  release(parcel);
+  end_if_done(job);
+}
+
+void Dispatcher::offer(Job& job) {
+  step(nullptr);
+  mine_ = &job;
+  if (pending_.empty()) feed();
+  mine_ = nullptr;
+}
+
+bool Dispatcher::step(Job* mine) {
+  mine_ = mine;
+  bool moved = false;
+  for (std::size_t i = 0; i < busy_.size();) {
+    WorkerSlot* const worker = busy_[i];
+    moved |= drain(*worker);
+    if (i < busy_.size() && busy_[i] == worker) ++i;
+  }
+  moved |= feed();
+  if (!idle_.empty() && !busy_.empty() && take_back()) moved |= feed();
+  if (absent_ > 0 || ++rounds_ % kRoundsBetweenLooks == 0) moved |= look_after_workers();
+  if (news_) {
+    news_ = false;
+    on_news_();
+  }
+  return moved;
+}
+
+void Dispatcher::rest(Job* mine, os::Deadline deadline) {
+  mine_ = mine;
+  const auto something_came = [&] {
+    if (attention_.load(std::memory_order_relaxed)) return true;
+    return std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) {
+      return worker->life == WorkerSlot::Life::alive && worker->link->results.ready();
+    });
+  };
+  if (!busy_.empty() && busy_.size() < options_.cpus) {
+    const std::int64_t until_ns = std::min(os::now_ns() + spin_ns_, deadline.at_ns());
+    do {
+      for (int i = 0; i < 32; ++i) {
+        if (something_came()) {
+          spin_ns_ = std::min(2 * spin_ns_, kLongestSpinNs);
+          attention_.store(false, std::memory_order_relaxed);
+          return;
+        }
+        os::cpu_relax();
+      }
+    } while (os::now_ns() < until_ns);
+    spin_ns_ = std::max(spin_ns_ / 2, kShortestSpinNs);
+  }
+  set_wake_points();
+  // Whoever publishes after this store sees it and rings; whatever was published before is seen below.
+  if (++sleep_epoch_ == 0) ++sleep_epoch_;
+  page_.words().sleep_epoch.store(sleep_epoch_, std::memory_order_seq_cst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const bool room_came = std::any_of(workers_.begin(), workers_.end(), [](const auto& worker) {
+    return worker->outgoing != nullptr && !worker->link->tasks.window(1).empty();
+  });
+  if (!something_came() && !room_came) {
+    std::array<os::PollItem, 2> items{os::PollItem{.fd = doorbell_.fd()}, os::PollItem{.fd = backend_.event_fd()}};
+    os::poll(items, os::Deadline::at(std::min(deadline.at_ns(), next_alarm_ns())));
+    if (items[0].readable) doorbell_.clear();
+  }
+  page_.words().sleep_epoch.store(0, std::memory_order_relaxed);
+  attention_.store(false, std::memory_order_relaxed);
+  if (look_after_workers()) feed();
+}
+
+// A worker whose answers are wanted one by one rings at the next one; one that works through a batch rings when it needs
+// more, or at the end.
+void Dispatcher::set_wake_points() {
+  for (WorkerSlot* const worker : busy_) {
+    std::uint64_t at = worker->answered + 1;
+    if (!worker->sent.empty()) {
+      const Job* const first = worker->sent.front().job;
+      const Job* const last = worker->sent[worker->sent.size() - 1].job;
+      if (first != nullptr && first == last && !first->each) {
+        const std::uint64_t outstanding = worker->outstanding();
+        at = worker->next_sequence - 1 - (has_source() ? outstanding / 4 : 0);
+      }
+    }
+    if (worker->wake_at == at || !worker->link) continue;
+    worker->wake_at = at;
+    worker->link->words().wake_at.store(at, std::memory_order_relaxed);
+  }
+}
+
+std::int64_t Dispatcher::next_alarm_ns() const noexcept {
+  std::int64_t alarm_ns = INT64_MAX;
+  if (absent_ > 0 && !stopping_ && !broken_) {
+    for (const auto& worker : workers_) {
+      if (worker->life == WorkerSlot::Life::absent) alarm_ns = std::min(alarm_ns, worker->restart_at_ns);
+    }
+  }
+  if (!idle_.empty() && pending_.empty()) {
+    const bool shareable = std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) {
+      return worker->outstanding() > 1 && worker->revoked_from == channel::kNeverRevoked;
+    });
+    if (shareable) alarm_ns = std::min(alarm_ns, os::now_ns() + kShareAlarmNs);
+  }
+  return alarm_ns;
+}
+
+void Dispatcher::fail_all(const std::exception_ptr& error) {
+  while (Parcel* const parcel = pending_.pop()) {
+    Job* const job = parcel->job;
+    const std::uint64_t first = parcel->first;
+    const std::uint32_t count = parcel->count;
+    release(parcel);
+    for (std::uint32_t i = 0; job != nullptr && i < count; ++i) {
+      give_error(*job, first + i, error);
+      count_answer(*job);
+    }
+  }
+  for (const auto& worker : workers_) {
+    for (std::size_t i = 0; i < worker->sent.size(); ++i) {
+      Sent& sent = worker->sent[i];
+      Job* const job = std::exchange(sent.job, nullptr);
+      for (std::uint32_t k = sent.answered; job != nullptr && k < sent.count - sent.reclaimed; ++k) {
+        give_error(*job, sent.first + k, error);
+        count_answer(*job);
+      }
+    }
+  }
+}
+
+void Dispatcher::abandon(Job& job) {
+  ParcelQueue kept;
+  while (Parcel* const parcel = pending_.pop()) {
+    if (parcel->job != &job) {
+      kept.push(parcel);
+      continue;
+    }
+    outstanding_ -= parcel->count;
+    release(parcel);
+  }
+  pending_.append(kept);
+  for (const auto& worker : workers_) {
+    for (std::size_t i = 0; i < worker->sent.size(); ++i) {
+      Sent& sent = worker->sent[i];
+      if (sent.job != &job) continue;
+      sent.job = nullptr;
+      outstanding_ -= sent.count - sent.answered - sent.reclaimed;
+      if (sent.parcel == nullptr) continue;
+      if (sent.parcel != worker->outgoing) continue;
+      // Half of it is on its way: the rest must outlive the caller's memory.
+      const std::size_t sent_so_far = [&] {
+        std::size_t bytes = worker->outgoing_offset;
+        for (std::size_t p = 0; p < worker->outgoing_piece; ++p) bytes += sent.parcel->piece(p).size();
+        return bytes;
+      }();
+      sent.parcel->detach();
+      worker->outgoing_piece = 0;
+      worker->outgoing_offset = sent_so_far;
+    }
+  }
+}
+
+std::uint64_t Dispatcher::cancel(Job& job, const std::exception_ptr& error) {
+  for (WorkerSlot* const worker : busy_) {
+    bool holds_some = false;
+    for (std::size_t i = 0; i < worker->sent.size(); ++i) holds_some |= worker->sent[i].job == &job;
+    const bool free_to_revoke = worker->life == WorkerSlot::Life::alive && worker->outgoing == nullptr &&
+                                worker->revoked_from == channel::kNeverRevoked;
+    if (holds_some && free_to_revoke) revoke(*worker);
+  }
+  std::uint64_t cancelled = 0;
+  ParcelQueue kept;
+  ParcelQueue dropped;
+  while (Parcel* const parcel = pending_.pop()) (parcel->job == &job ? dropped : kept).push(parcel);
+  pending_.append(kept);
+  while (Parcel* const parcel = dropped.pop()) {
+    const std::uint64_t first = parcel->first;
+    const std::uint32_t count = parcel->count;
+    if (parcel->posted) note_departure(job);
+    release(parcel);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      ++cancelled;
+      give_error(job, first + i, error);
+      count_answer(job);
+    }
+  }
+  return cancelled;
+}
+
+void Dispatcher::close(Job& job) {
+  if (job.closed) return;
+  job.closed = true;
+  end_if_done(job);
+}
+
+void Dispatcher::stop_workers() {
+  stopping_ = true;
+  for (const auto& worker : workers_) {
+    if (worker->life != WorkerSlot::Life::alive) continue;
+    if (options_.finalizer != nullptr) define(*worker, *options_.finalizer);
+    const auto window = worker->link->tasks.window(sizeof(wire::FrameHeader));
+    put_header(*worker, window.data(), wire::FrameKind::stop,
+               options_.finalizer == nullptr ? 0 : options_.finalizer->number, 0, 0);
+    worker->link->tasks.publish(sizeof(wire::FrameHeader));
+  }
+  ring_bells();
+}
+
+bool Dispatcher::all_started() const noexcept {
+  return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
+    return worker->life == WorkerSlot::Life::alive && worker->pid != 0;
+  });
+}
+
+}  // namespace brood::engine

@@ -1,0 +1,194 @@
+// How answers come back from the workers.
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "pool/dispatcher.hpp"
+#include "wire/exception.hpp"
+
+namespace brood::engine {
+namespace {
+
+constexpr std::size_t kRecordBytes = sizeof(std::uint64_t);
+
+// A new measurement counts for half: task times change along an input, and single values are noisy.
+constexpr double kNewWeight = 0.5;
+
+[[noreturn]] void bad_channel(const char* why) { throw ArchiveError(std::string("a worker's results are damaged: ") + why); }
+
+}  // namespace
+
+bool Dispatcher::drain(WorkerSlot& worker) {
+  if (worker.life != WorkerSlot::Life::alive || !worker.link->results.ready()) return false;
+  Function* const function = worker.sent.empty() ? nullptr : worker.sent.front().function;
+  try {
+    auto& ring = worker.link->results;
+    for (auto window = ring.window(); !window.empty(); window = ring.window()) {
+      const std::size_t used =
+          worker.incoming ? take_incoming(worker, window) : take_records(worker, window);
+      ring.consume(used);
+      ring.release();
+      worker.bytes_received += used;
+    }
+    worker.link->wake();  // it may sleep for room
+  } catch (const ArchiveError&) {
+    // Its memory is damaged: what it says cannot be believed any more. Its death answers its task.
+    kill(worker);
+    return false;
+  }
+  measure(worker, function);
+  if (worker.outstanding() == 0) {
+    worker.load_ns = 0;
+    worker.in_busy = false;
+    std::erase(busy_, &worker);
+    page_.words().busy_workers.store(static_cast<std::uint32_t>(busy_.size()), std::memory_order_relaxed);
+    if (worker.revoked_from != channel::kNeverRevoked) end_revocation(worker);
+  }
+  update_lane(worker);
+  return true;
+}
+
+std::size_t Dispatcher::take_records(WorkerSlot& worker, std::span<const std::byte> window) {
+  const std::size_t large = worker.link->results.capacity() / 2;
+  std::size_t used = 0;
+  while (used + kRecordBytes <= window.size()) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, window.data() + used, sizeof word);
+    const wire::Record record = wire::unpack_record(word);
+    used += kRecordBytes;
+    const bool has_payload = record.status != wire::RecordStatus::declined;
+    if (has_payload && record.length > large) {
+      worker.incoming = true;
+      worker.incoming_record = record;
+      worker.incoming_left = wire::padded(record.length);
+      worker.incoming_got = 0;
+      worker.incoming_bytes.reset(new std::byte[record.length]);
+      return used;
+    }
+    const std::size_t length = has_payload ? static_cast<std::size_t>(record.length) : 0;
+    if (window.size() - used < wire::padded(length)) bad_channel("a record is not whole");
+    handle(worker, record, window.subspan(used, length));
+    used += static_cast<std::size_t>(wire::padded(length));
+  }
+  if (used == 0) bad_channel("less than a record");
+  return used;
+}
+
+std::size_t Dispatcher::take_incoming(WorkerSlot& worker, std::span<const std::byte> window) {
+  const std::size_t taken = static_cast<std::size_t>(std::min<std::uint64_t>(window.size(), worker.incoming_left));
+  const std::uint64_t missing = worker.incoming_record.length - worker.incoming_got;
+  const std::size_t payload = static_cast<std::size_t>(std::min<std::uint64_t>(taken, missing));
+  std::memcpy(worker.incoming_bytes.get() + worker.incoming_got, window.data(), payload);
+  worker.incoming_got += payload;
+  worker.incoming_left -= taken;
+  if (worker.incoming_left > 0) return taken;
+  worker.incoming = false;
+  const auto bytes = std::move(worker.incoming_bytes);
+  handle(worker, worker.incoming_record, {bytes.get(), static_cast<std::size_t>(worker.incoming_record.length)});
+  return taken;
+}
+
+void Dispatcher::handle(WorkerSlot& worker, wire::Record record, std::span<const std::byte> payload) {
+  if (record.status == wire::RecordStatus::init_failed) {
+    wire::Reader reader(payload);
+    return break_pool(wire::load_exception(reader, worker.pid, 0));
+  }
+  if (worker.sent.empty()) bad_channel("an answer to nothing");
+  Sent& sent = worker.sent.front();
+  if (record.sequence != static_cast<std::uint16_t>(worker.answered + 1)) bad_channel("an answer out of turn");
+  if (record.status == wire::RecordStatus::declined) return handle_declined(worker, record.length);
+  if (sent.count - sent.answered <= sent.reclaimed) bad_channel("an answer to a task that was taken back");
+  const bool is_error = record.status == wire::RecordStatus::error;
+  if (!is_error && record.status != wire::RecordStatus::value) bad_channel("an unknown kind of record");
+  const std::uint64_t index = sent.first + sent.answered;
+  std::exception_ptr error;
+  if (is_error) {
+    wire::Reader reader(payload);
+    error = wire::load_exception(reader, worker.pid, index);
+  }
+  Job* const job = sent.job;
+  ++worker.tasks;
+  step_over(worker);  // nothing may throw from here on: the task would be lost
+  if (job == nullptr) return;
+  if (is_error) {
+    give_error(*job, index, std::move(error));
+  } else {
+    give_value(*job, index, payload);
+  }
+  count_answer(*job);
+}
+
+// The worker saw the revocation before it began these tasks. Those that were reclaimed are elsewhere already; the
+// others are the few it might have begun.
+void Dispatcher::handle_declined(WorkerSlot& worker, std::uint64_t count) {
+  while (count > 0) {
+    if (worker.sent.empty()) bad_channel("more declined than sent");
+    Sent& sent = worker.sent.front();
+    const std::uint32_t here = sent.count - sent.answered;
+    if (here > count) bad_channel("a frame declined in part");
+    if (const std::uint32_t undecided = here - sent.reclaimed; undecided > 0 && sent.job != nullptr) {
+      requeue(copy_from_ring(worker, sent, sent.answered, undecided));
+    }
+    for (std::uint32_t i = 0; i < here; ++i) step_over(worker);
+    count -= here;
+  }
+}
+
+void Dispatcher::step_over(WorkerSlot& worker) {
+  Sent& sent = worker.sent.front();
+  ++worker.answered;
+  ++sent.answered;
+  worker.load_ns -= static_cast<double>(sent.task_ns);
+  if (sent.answered < sent.count) return;
+  if (sent.parcel != nullptr) release(sent.parcel);
+  worker.sent.pop();
+}
+
+void Dispatcher::give_value(Job& job, std::uint64_t index, std::span<const std::byte> bytes) {
+  try {
+    wire::Reader reader(bytes);
+    job.ops->value(job, index, reader);
+  } catch (...) {
+    give_error(job, index, std::current_exception());
+  }
+}
+
+void Dispatcher::give_error(Job& job, std::uint64_t index, std::exception_ptr error) {
+  if (job.stop_on_error) {
+    job.error_bound = std::min(job.error_bound, index);
+    job.stopped.store(true, std::memory_order_relaxed);
+    if (&job == mine_) job.input_done = job.closed = true;
+  }
+  job.ops->error(job, index, std::move(error));
+}
+
+void Dispatcher::count_answer(Job& job) {
+  ++job.answered;
+  --outstanding_;
+  job.completed.store(job.answered, std::memory_order_relaxed);
+  if (&job != mine_) news_ = true;
+  end_if_done(job);
+}
+
+// After this the job may be gone.
+void Dispatcher::end_if_done(Job& job) {
+  if (job.closed && job.answered == job.accepted) on_done_(job);
+}
+
+// The worker's own clock readings since the last look, shared by the tasks it timed.
+void Dispatcher::measure(WorkerSlot& worker, Function* function) {
+  if (function == nullptr) return;
+  const channel::Words& words = worker.link->words();
+  const std::uint64_t timed = words.timed_tasks.load(std::memory_order_acquire);
+  const std::uint64_t busy_ns = words.busy_ns.load(std::memory_order_relaxed);
+  if (timed == worker.seen_timed_tasks) return;
+  const double sample = static_cast<double>(busy_ns - worker.seen_busy_ns) /
+                        static_cast<double>(timed - worker.seen_timed_tasks);
+  worker.seen_timed_tasks = timed;
+  worker.seen_busy_ns = busy_ns;
+  const double before = function->task_ns;
+  function->task_ns = before <= 0 ? std::max(sample, 1.0) : before + kNewWeight * (std::max(sample, 1.0) - before);
+}
+
+}  // namespace brood::engine

@@ -1,0 +1,449 @@
+#include "pool/engine.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "os/cpu.hpp"
+#include "os/fork.hpp"
+#include "pool/local_backend.hpp"
+
+namespace brood::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A thread that waits for a whole batch looks up this often, so that progress is shown.
+constexpr std::int64_t kLookUpNs = 100'000'000;
+// The deadline is checked once in so many rounds while there is work.
+constexpr unsigned kRoundsBetweenClocks = 64;
+constexpr channel::RingSizes kRingSizes;
+// Parcels of tasks that are written ahead, without a worker at hand, are about this large.
+constexpr std::size_t kParcelBytes = std::size_t{16} << 10U;
+constexpr std::size_t kSmallScratch = 512;
+constexpr std::uint64_t kMostWrittenAhead = 64;  // tasks per parcel while their time is not known
+
+std::unique_ptr<Backend> make_local_backend(int page_fd, int doorbell_fd) {
+  return std::make_unique<LocalBackend>(kRingSizes, page_fd, doorbell_fd);
+}
+
+DispatcherOptions dispatcher_options(const PoolOptions& options, unsigned processes, Functions& functions) {
+  DispatcherOptions out;
+  out.processes = processes;
+  out.cpus = os::cpu_count();
+  if (options.initializer) out.initializer = functions.obtain(options.initializer.record(), options.initializer.state());
+  if (options.finalizer) out.finalizer = functions.obtain(options.finalizer.record(), options.finalizer.state());
+  return out;
+}
+
+unsigned processes_of(const PoolOptions& options) {
+  constexpr unsigned kMost = 4096;
+  if (options.processes > kMost) {
+    throw ProcessError("PoolOptions::processes is " + std::to_string(options.processes) + "; the most is " +
+                       std::to_string(kMost));
+  }
+  if (options.max_tasks_per_child != 0 || options.max_memory_per_child != 0) {
+    throw ProcessError("PoolOptions: max_tasks_per_child and max_memory_per_child are not available yet");
+  }
+  if (options.start_method && *options.start_method != StartMethod::fork) {
+    throw ProcessError("PoolOptions::start_method: only StartMethod::fork is available yet");
+  }
+  return options.processes == 0 ? os::cpu_count() : options.processes;
+}
+
+}  // namespace
+
+Engine::Engine(const PoolOptions& options) : Engine(options, &make_local_backend) {}
+
+Engine::Engine(const PoolOptions& options, std::unique_ptr<Backend> (*make_backend)(int, int))
+    : processes_(processes_of(options)),
+      generation_(os::fork_generation()),
+      page_memory_(channel::make_pool_memory()),
+      page_(page_memory_.get()),
+      backend_(make_backend(page_memory_.get(), doorbell_.fd())),
+      dispatcher_(std::make_unique<Dispatcher>(
+          dispatcher_options(options, processes_, functions_), *backend_, page_, doorbell_,
+          [this](Job& job) { job_done(job); }, [this] { wake_waiters(); })) {
+  dispatcher_->start();
+}
+
+Engine::~Engine() {
+  if (!joined_.load()) backend_->terminate();
+  end_service();
+}
+
+void Engine::release() noexcept {
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  // In a forked child there is nothing to end: its threads do not exist and the workers are not its own.
+  if (generation_ == os::fork_generation()) delete this;
+}
+
+void Engine::check_usable(const char* verb) const {
+  if (generation_ != os::fork_generation()) {
+    throw ProcessError(std::string("Pool::") + verb +
+                       "(): this process is a forked child of the one that made the pool; make a pool of its own here");
+  }
+  if (driver_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+    throw ProcessError(std::string("Pool::") + verb +
+                       "(): called from code that reads or writes a task's values for this very pool");
+  }
+}
+
+void Engine::check_open(const char* verb) const {
+  check_usable(verb);
+  if (closed_.load(std::memory_order_relaxed) || ended_.load(std::memory_order_relaxed)) {
+    throw ProcessError(std::string("Pool::") + verb + "(): the pool was " +
+                       (ended_.load() ? "terminated" : "closed") + " and takes no tasks any more");
+  }
+}
+
+void Engine::prepare(Job& job, const char* verb) {
+  check_open(verb);
+  job.engine = this;
+  job.known = functions_.obtain(job.function);
+}
+
+// --- the turn -----------------------------------------------------------------------------------------------------
+
+bool Engine::try_turn() noexcept {
+  if (turn_.load(std::memory_order_relaxed) || turn_.exchange(true, std::memory_order_seq_cst)) return false;
+  driver_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  turns_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+void Engine::end_turn() noexcept {
+  for (;;) {
+    driver_.store(std::thread::id{}, std::memory_order_relaxed);
+    turn_.store(false, std::memory_order_seq_cst);
+    wake_waiters();
+    // Whoever posted and did not get the turn relies on its holder.
+    if (!has_posted_.load(std::memory_order_seq_cst) || !try_turn()) return;
+    take_posted();
+    dispatcher_->step(nullptr);
+  }
+}
+
+void Engine::wake_waiters() noexcept {
+  if (waiters_.load(std::memory_order_seq_cst) == 0) return;
+  const std::lock_guard lock(mutex_);
+  cv_.notify_all();
+}
+
+void Engine::interrupt_rest() noexcept {
+  if (resting_.load(std::memory_order_seq_cst)) dispatcher_->interrupt();
+}
+
+// The turn for a short visit: whoever drives makes room.
+void Engine::visit(const char* verb) {
+  check_usable(verb);
+  if (try_turn()) return;
+  visitors_.fetch_add(1, std::memory_order_seq_cst);
+  interrupt_rest();
+  std::unique_lock lock(mutex_);
+  waiters_.fetch_add(1, std::memory_order_seq_cst);
+  cv_.wait(lock, [this] { return try_turn(); });
+  waiters_.fetch_sub(1, std::memory_order_relaxed);
+  visitors_.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+void Engine::yield_to_visitors() {
+  end_turn();
+  std::unique_lock lock(mutex_);
+  waiters_.fetch_add(1, std::memory_order_seq_cst);
+  cv_.wait(lock, [this] { return visitors_.load(std::memory_order_seq_cst) == 0 && try_turn(); });
+  waiters_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+bool Engine::drive(Job* mine, os::Deadline deadline, const std::function<bool()>& until) {
+  for (unsigned rounds = 0;; ++rounds) {
+    if (has_posted_.load(std::memory_order_relaxed)) take_posted();
+    settle(mine);
+    if (until()) return true;
+    const bool moved = dispatcher_->step(mine);
+    if (until()) return true;
+    if (visitors_.load(std::memory_order_relaxed) > 0) yield_to_visitors();
+    if (moved) {
+      if (rounds % kRoundsBetweenClocks == 0 && deadline.passed()) return false;
+      continue;
+    }
+    if (deadline.passed()) return false;
+    resting_.store(true, std::memory_order_seq_cst);
+    const bool wanted = has_posted_.load(std::memory_order_seq_cst) || ended_.load(std::memory_order_seq_cst) ||
+                        visitors_.load(std::memory_order_seq_cst) > 0;
+    if (!wanted && !until()) {
+      const bool looks_up = mine != nullptr && !mine->each;
+      dispatcher_->rest(mine, looks_up ? os::Deadline::at(std::min(deadline.at_ns(), os::now_ns() + kLookUpNs)) : deadline);
+    }
+    resting_.store(false, std::memory_order_relaxed);
+  }
+}
+
+// Gives up on what can have no answer any more.
+void Engine::settle(Job* mine) {
+  const bool ended = ended_.load(std::memory_order_relaxed);
+  if (mine != nullptr && mine->stopped.load(std::memory_order_relaxed)) {
+    mine->input_done = true;
+    dispatcher_->close(*mine);
+  }
+  if (!ended && !dispatcher_->broken() && !joined_.load(std::memory_order_relaxed)) return;
+  const std::exception_ptr error =
+      !ended && dispatcher_->broken() ? dispatcher_->broken() : std::make_exception_ptr(Cancelled("the pool was terminated"));
+  if (dispatcher_->outstanding() > 0) dispatcher_->fail_all(error);
+  if (mine == nullptr || mine->closed) return;
+  if (!mine->input_done) mine->input_error = error;
+  mine->input_done = true;
+  dispatcher_->close(*mine);
+}
+
+void Engine::take_posted() {
+  ParcelQueue all;
+  {
+    const std::lock_guard lock(mutex_);
+    all.append(posted_);
+    has_posted_.store(false, std::memory_order_relaxed);
+  }
+  while (Parcel* const parcel = all.pop()) dispatcher_->accept(parcel);
+}
+
+void Engine::post(Parcel* parcel) {
+  {
+    const std::lock_guard lock(mutex_);
+    posted_.push(parcel);
+    has_posted_.store(true, std::memory_order_seq_cst);
+  }
+  interrupt_rest();
+}
+
+// --- calls that wait ------------------------------------------------------------------------------------------------
+
+// Works for `job`, or sleeps while another thread does, until it is satisfied. False: the time is over.
+bool Engine::work(Job& job, os::Deadline deadline) {
+  const auto satisfied = [&job] { return job.ops->satisfied(job); };
+  const bool feeds = job.ops->finished == nullptr;  // otherwise its input was written when it was submitted
+  for (;;) {
+    if (try_turn()) {
+      const Turn turn(*this);
+      return drive(feeds ? &job : nullptr, deadline, satisfied);
+    }
+    if (satisfied()) return true;
+    if (deadline.passed()) return false;
+    const bool may_write = feeds && !job.input_done && !job.stopped.load(std::memory_order_relaxed) &&
+                           job.next_index < job.window_end;
+    if (may_write && job.posted.load(std::memory_order_relaxed) < 2 * processes_ + 2) {
+      post_input(job);
+      continue;
+    }
+    std::unique_lock lock(mutex_);
+    waiters_.fetch_add(1, std::memory_order_seq_cst);
+    if (service_drives_.load(std::memory_order_seq_cst)) interrupt_rest();
+    if (turn_.load(std::memory_order_seq_cst) && !satisfied()) {
+      if (deadline.is_never()) {
+        cv_.wait(lock);
+      } else {
+        cv_.wait_for(lock, std::chrono::nanoseconds(deadline.remaining_ns()));
+      }
+    }
+    waiters_.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+void Engine::run(Job& job, const char* verb) {
+  prepare(job, verb);
+  try {
+    work(job, os::Deadline::never());
+  } catch (...) {
+    drop(job);
+    throw;
+  }
+  functions_.release(job.known);
+  if (job.input_error && !job.stopped.load(std::memory_order_relaxed)) std::rethrow_exception(job.input_error);
+}
+
+void Engine::open(Job& job, const char* verb) {
+  prepare(job, verb);
+}
+
+bool Engine::advance(Job& job, os::Deadline deadline) {
+  check_usable("imap");
+  return work(job, deadline);
+}
+
+// The memory of a job that feeds ends: nothing may point to it any more.
+void Engine::drop(Job& job) noexcept {
+  if (generation_ != os::fork_generation()) return;
+  try {
+    visit("imap");
+    const Turn turn(*this);
+    take_posted();
+    dispatcher_->abandon(job);
+  } catch (const ProcessError&) {
+    // From within the engine itself, by exit() in a task's value: the process ends.
+    return;
+  }
+  functions_.release(std::exchange(job.known, nullptr));
+}
+
+bool Engine::wait(Job& job, os::Deadline deadline) {
+  if (job.done.load(std::memory_order_acquire)) return true;
+  check_usable("wait");
+  return work(job, deadline);
+}
+
+// --- calls that do not wait -----------------------------------------------------------------------------------------
+
+// The next part of a job's input. What serialize() or the range throws, passes.
+Parcel* Engine::write_parcel(Job& job, std::span<std::byte> scratch) {
+  wire::Writer writer{scratch};
+  std::uint64_t most = job.chunksize > 0 ? job.chunksize : kMostWrittenAhead;
+  if (job.chunksize == 0 && job.total_known) most = std::clamp<std::uint64_t>(job.total / (4 * processes_), 1, 4096);
+  most = std::min(most, job.window_end - job.next_index);
+  detail::FrameWriter frame(writer, static_cast<std::size_t>(most), scratch.size());
+  job.ops->fill(job, frame);
+  auto parcel = std::make_unique<Parcel>();
+  parcel->job = &job;
+  parcel->first = job.next_index;
+  parcel->count = static_cast<std::uint32_t>(frame.count());
+  parcel->last = job.input_done;
+  if (frame.oversized()) {
+    parcel->take(std::move(writer), scratch);
+  } else {
+    parcel->copy(scratch.first(frame.bytes()));
+  }
+  job.next_index += frame.count();
+  return parcel.release();
+}
+
+// While another thread drives.
+void Engine::post_input(Job& job) {
+  std::vector<std::byte> scratch(kParcelBytes);
+  Parcel* parcel = nullptr;
+  try {
+    parcel = write_parcel(job, scratch);
+  } catch (...) {
+    job.input_error = std::current_exception();
+    job.input_done = true;
+    parcel = new Parcel;
+    parcel->job = &job;
+    parcel->last = true;
+  }
+  parcel->posted = true;
+  job.posted.fetch_add(1, std::memory_order_relaxed);
+  post(parcel);
+}
+
+void Engine::submit(Job& job, const char* verb) {
+  prepare(job, verb);
+  engine::retain(job);
+  open_jobs_.fetch_add(1, std::memory_order_relaxed);
+  try {
+    ParcelQueue parcels;
+    const bool single = job.total_known && job.total == 1;
+    if (single && try_turn()) {
+      const Turn turn(*this);
+      take_posted();
+      dispatcher_->offer(job);
+      if (job.input_error) std::rethrow_exception(job.input_error);
+      if (job.input_done) return start_service();
+    }
+    std::byte small[kSmallScratch];
+    std::vector<std::byte> large(single ? 0 : kParcelBytes);
+    do {
+      parcels.push(write_parcel(job, single ? std::span<std::byte>(small) : std::span(large)));
+    } while (!job.input_done);
+    if (try_turn()) {
+      const Turn turn(*this);
+      take_posted();
+      while (Parcel* const parcel = parcels.pop()) dispatcher_->accept(parcel);
+      settle(nullptr);
+      dispatcher_->step(nullptr);
+    } else {
+      while (Parcel* const parcel = parcels.pop()) post(parcel);
+      if (try_turn()) end_turn();  // its holder may have left before the post: end_turn() looks
+    }
+  } catch (...) {
+    open_jobs_.fetch_sub(1, std::memory_order_relaxed);
+    functions_.release(std::exchange(job.known, nullptr));
+    engine::release(job);
+    throw;
+  }
+  start_service();
+}
+
+// In the thread that drives. After this a job that belongs to another thread may be gone.
+void Engine::job_done(Job& job) {
+  const bool submitted = job.ops->finished != nullptr;
+  if (submitted) {
+    functions_.release(std::exchange(job.known, nullptr));
+    open_jobs_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  job.done.store(true, std::memory_order_seq_cst);
+  if (!submitted) return;
+  if (job.wants_finish.load(std::memory_order_seq_cst)) call_when_done(job);
+  engine::release(job);
+}
+
+void Engine::call_when_done(Job& job) {
+  job.wants_finish.store(true, std::memory_order_seq_cst);
+  if (!job.done.load(std::memory_order_seq_cst)) return;
+  engine::retain(job);
+  {
+    const std::lock_guard lock(mutex_);
+    callbacks_.push_back(&job);
+    has_callbacks_.store(true, std::memory_order_relaxed);
+    service_cv_.notify_one();
+  }
+  start_service();
+}
+
+bool Engine::cancel(Job& job) {
+  if (job.done.load(std::memory_order_acquire)) return false;
+  visit("cancel");
+  const Turn turn(*this);
+  take_posted();
+  const std::uint64_t all = job.accepted;
+  return dispatcher_->cancel(job, std::make_exception_ptr(Cancelled("the task was cancelled"))) == all && all > 0;
+}
+
+// --- what the templates call ------------------------------------------------------------------------------------------
+
+namespace {
+os::Deadline deadline_of(std::chrono::nanoseconds patience) {
+  if (patience.count() < 0) return os::Deadline::never();
+  return patience.count() == 0 ? os::Deadline::at(0) : os::Deadline::after(patience);
+}
+}  // namespace
+
+EngineRef::EngineRef(const PoolOptions& options) : engine_(new Engine(options)) {}
+EngineRef::EngineRef(const EngineRef& other) noexcept : engine_(other.engine_) {
+  if (engine_ != nullptr) engine_->retain();
+}
+EngineRef::~EngineRef() {
+  if (engine_ != nullptr) engine_->release();
+}
+
+void run(Engine& engine, Job& job, const char* verb) { engine.run(job, verb); }
+void submit(Engine& engine, Job& job, const char* verb) { engine.submit(job, verb); }
+void open(Engine& engine, Job& job, const char* verb) { engine.open(job, verb); }
+bool advance(Engine& engine, Job& job, std::chrono::nanoseconds patience) {
+  return engine.advance(job, deadline_of(patience));
+}
+void drop(Engine& engine, Job& job) noexcept { engine.drop(job); }
+bool wait(Engine& engine, Job& job, std::chrono::nanoseconds patience) { return engine.wait(job, deadline_of(patience)); }
+bool cancel(Engine& engine, Job& job) { return engine.cancel(job); }
+void call_when_done(Engine& engine, Job& job) { engine.call_when_done(job); }
+unsigned processes(const Engine& engine) noexcept { return engine.processes(); }
+void close(Engine& engine, const char* verb) { engine.close(verb); }
+void join(Engine& engine, const char* verb) { engine.join(verb); }
+void terminate(Engine& engine) noexcept { engine.terminate(); }
+std::vector<pid_t> pids(Engine& engine) { return engine.pids(); }
+PoolStats stats(Engine& engine) { return engine.stats(); }
+void leave(Engine& engine, bool unwinding) noexcept { engine.leave(unwinding); }
+
+void retain(Job& job) noexcept { job.references.fetch_add(1, std::memory_order_relaxed); }
+void release(Job& job) noexcept {
+  if (job.references.fetch_sub(1, std::memory_order_acq_rel) == 1) job.ops->destroy(&job);
+}
+
+}  // namespace brood::engine

@@ -1,0 +1,304 @@
+// How tasks go out to the workers.
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "pool/dispatcher.hpp"
+
+namespace brood::engine {
+namespace {
+
+// A worker is fed up to kFullNs of estimated work and is hungry again below kHungryNs: enough to sleep a few times per
+// millisecond only, little enough to balance at the end; whatever turns out to be too much can be taken back.
+constexpr double kFullNs = 1'000'000;
+constexpr double kHungryNs = 400'000;
+// The aim of one frame when the chunk size is measured.
+constexpr double kChunkNs = 250'000;
+constexpr std::uint64_t kMaxChunk = 65'536;
+// More than this does not wait for one worker while another one has nothing.
+constexpr double kShareNs = 20'000;
+// Below this a frame is not worth beginning.
+constexpr std::size_t kMinWindow = 512;
+
+}  // namespace
+
+bool Dispatcher::has_source() noexcept {
+  if (stopping_ || broken_) return false;
+  return !pending_.empty() || (mine_ != nullptr && !mine_->input_done && !mine_->stopped.load(std::memory_order_relaxed) && mine_->next_index < mine_->window_end);
+}
+
+// Idle workers first, the most recently used of them: it may still be awake, and its memory is warm.
+WorkerSlot* Dispatcher::pick() noexcept {
+  for (auto* lane : {&idle_, &hungry_}) {
+    if (lane->empty()) continue;
+    WorkerSlot* const worker = lane->back();
+    lane->pop_back();
+    worker->lane = WorkerSlot::Lane::none;
+    return worker;
+  }
+  return nullptr;
+}
+
+void Dispatcher::update_lane(WorkerSlot& worker) {
+  if (worker.lane == WorkerSlot::Lane::idle && worker.outstanding() > 0) leave_lanes(worker);
+  if (worker.lane == WorkerSlot::Lane::hungry && worker.outstanding() == 0) leave_lanes(worker);
+  if (worker.lane != WorkerSlot::Lane::none || worker.life != WorkerSlot::Life::alive) return;
+  if (worker.outgoing != nullptr || worker.revoked_from != channel::kNeverRevoked) return;
+  if (worker.outstanding() == 0) {
+    worker.lane = WorkerSlot::Lane::idle;
+    idle_.push_back(&worker);
+  } else if (worker.load_ns < kHungryNs) {
+    worker.lane = WorkerSlot::Lane::hungry;
+    hungry_.push_back(&worker);
+  }
+}
+
+void Dispatcher::leave_lanes(WorkerSlot& worker) noexcept {
+  if (worker.lane == WorkerSlot::Lane::idle) std::erase(idle_, &worker);
+  if (worker.lane == WorkerSlot::Lane::hungry) std::erase(hungry_, &worker);
+  worker.lane = WorkerSlot::Lane::none;
+}
+
+void Dispatcher::enter_busy(WorkerSlot& worker) {
+  if (worker.in_busy) return;
+  worker.in_busy = true;
+  busy_.push_back(&worker);
+  page_.words().busy_workers.store(static_cast<std::uint32_t>(busy_.size()), std::memory_order_relaxed);
+}
+
+bool Dispatcher::feed() {
+  bool fed = false;
+  if (streaming_ > 0) {
+    for (const auto& worker : workers_) fed |= worker->outgoing != nullptr && stream_out(*worker);
+  }
+  while (has_source()) {
+    WorkerSlot* const worker = pick();
+    if (worker == nullptr) break;
+    const bool got_some = feed_worker(*worker);
+    fed |= got_some;
+    if (got_some || worker->outstanding() == 0) update_lane(*worker);
+    if (!got_some) break;  // its ring is full, or the input gave nothing
+  }
+  ring_bells();
+  return fed;
+}
+
+bool Dispatcher::feed_worker(WorkerSlot& worker) {
+  bool fed = false;
+  while (has_source() && worker.outgoing == nullptr && (worker.outstanding() == 0 || worker.load_ns < kFullNs)) {
+    if (Parcel* const parcel = pending_.front()) {
+      if (parcel->job != nullptr && parcel->first < parcel->job->error_bound) {
+        if (!send_parcel(worker, parcel)) break;
+        fed = true;
+        if (!idle_.empty() && worker.load_ns > kShareNs) break;
+        continue;
+      }
+      drop_parcel(pending_.pop());
+      fed = true;
+      continue;
+    }
+    if (!send_input(worker, *mine_)) break;
+    fed = true;
+    // An idle colleague comes before more for this one.
+    if (!idle_.empty()) break;
+  }
+  return fed;
+}
+
+// Ends a parcel that will not be sent: its job was abandoned, or an earlier task of it has failed.
+void Dispatcher::drop_parcel(Parcel* parcel) {
+  Job* const job = parcel->job;
+  const std::uint32_t count = parcel->count;
+  if (job != nullptr && parcel->posted) note_departure(*job);
+  release(parcel);
+  if (job == nullptr) return;
+  for (std::uint32_t i = 0; i < count; ++i) count_answer(*job);
+}
+
+void Dispatcher::note_departure(Job& job) noexcept {
+  job.posted.fetch_sub(1, std::memory_order_relaxed);
+  news_ = true;
+}
+
+bool Dispatcher::define(WorkerSlot& worker, Function& function) {
+  if (worker.defined.size() <= function.number) worker.defined.resize(function.number + 16);
+  if (worker.defined[function.number] == function.generation) return true;
+  const std::size_t length = function.definition.size();
+  const std::size_t need = sizeof(wire::FrameHeader) + wire::padded(length);
+  auto& ring = worker.link->tasks;
+  if (need > ring.capacity()) {
+    throw ProcessError("the function of a task is bound to " + std::to_string(length) +
+                       " bytes of arguments, more than a worker's ring of " + std::to_string(ring.capacity()) +
+                       " bytes: pass large data as an argument of the task instead");
+  }
+  const auto window = ring.window(need);
+  if (window.size() < need) return false;
+  put_header(worker, window.data(), wire::FrameKind::define, function.number, 0, length);
+  std::memcpy(window.data() + sizeof(wire::FrameHeader), function.definition.data(), length);
+  ring.publish(need);
+  worker.defined[function.number] = function.generation;
+  return true;
+}
+
+void Dispatcher::put_header(WorkerSlot& worker, std::byte* at, wire::FrameKind kind, std::uint32_t function,
+                            std::uint32_t count, std::uint64_t length) {
+  const wire::FrameHeader header = wire::make_frame_header(kind, function, count, length);
+  std::memcpy(at, &header, sizeof header);
+  if (!worker.bell) {
+    worker.bell = true;
+    bells_.push_back(&worker);
+  }
+}
+
+void Dispatcher::record_sent(WorkerSlot& worker, Sent sent) {
+  const double task_ns = sent.function->task_ns;
+  sent.task_ns = static_cast<float>(task_ns > 0 ? task_ns : kFullNs);
+  sent.sequence = worker.next_sequence;
+  worker.next_sequence += sent.count;
+  worker.load_ns += static_cast<double>(sent.task_ns) * sent.count;
+  worker.bytes_sent += sent.payload_bytes;
+  worker.sent.push(sent);
+  enter_busy(worker);
+}
+
+bool Dispatcher::send_parcel(WorkerSlot& worker, Parcel* parcel) {
+  auto& ring = worker.link->tasks;
+  Function& function = *parcel->job->known;
+  if (!define(worker, function)) return false;
+  const std::size_t need = sizeof(wire::FrameHeader) + wire::padded(parcel->length());
+  const bool streams = need > ring.capacity() / 2;
+  // What streams goes only to a worker that will take it at once: it cannot be taken back from the ring.
+  if (streams && worker.outstanding() > 0) return false;
+  auto window = ring.window(streams ? sizeof(wire::FrameHeader) : need);
+  if (window.size() < (streams ? sizeof(wire::FrameHeader) : need)) return false;
+  pending_.pop();
+  if (parcel->posted) note_departure(*parcel->job);
+  Sent sent{.job = parcel->job, .function = &function, .first = parcel->first, .count = parcel->count,
+            .attempt = parcel->attempt, .payload_bytes = parcel->length()};
+  sent.payload_at = ring.position() + sizeof(wire::FrameHeader);
+  put_header(worker, window.data(), wire::FrameKind::task, function.number, parcel->count, parcel->length());
+  if (streams) {
+    ring.publish(sizeof(wire::FrameHeader));
+    sent.parcel = parcel;
+    worker.outgoing = parcel;
+    worker.outgoing_piece = worker.outgoing_offset = 0;
+    worker.outgoing_padding = static_cast<std::size_t>(wire::padded(parcel->length()) - parcel->length());
+    worker.link->words().wants_space.store(1, std::memory_order_relaxed);
+    ++streaming_;
+    record_sent(worker, sent);
+    stream_out(worker);
+    return true;
+  }
+  std::byte* to = window.data() + sizeof(wire::FrameHeader);
+  for (std::size_t i = 0; i < parcel->pieces(); ++i) {
+    const auto piece = parcel->piece(i);
+    std::memcpy(to, piece.data(), piece.size());
+    to += piece.size();
+  }
+  ring.publish(need);
+  record_sent(worker, sent);
+  release(parcel);
+  return true;
+}
+
+bool Dispatcher::stream_out(WorkerSlot& worker) {
+  auto& ring = worker.link->tasks;
+  Parcel& parcel = *worker.outgoing;
+  bool moved = false;
+  while (worker.outgoing_piece < parcel.pieces()) {
+    const auto piece = parcel.piece(worker.outgoing_piece).subspan(worker.outgoing_offset);
+    const auto window = ring.window(1);
+    const std::size_t count = std::min(piece.size(), window.size());
+    if (count == 0 && !piece.empty()) break;
+    std::memcpy(window.data(), piece.data(), count);
+    ring.publish(count);
+    moved = true;
+    worker.outgoing_offset += count;
+    if (count == piece.size()) {
+      ++worker.outgoing_piece;
+      worker.outgoing_offset = 0;
+    }
+  }
+  if (worker.outgoing_piece == parcel.pieces()) {
+    const auto window = ring.window(worker.outgoing_padding);
+    if (window.size() >= worker.outgoing_padding) {
+      ring.publish(worker.outgoing_padding);
+      worker.outgoing = nullptr;  // the parcel itself stays with its Sent, for a retry
+      worker.link->words().wants_space.store(0, std::memory_order_relaxed);
+      --streaming_;
+      moved = true;
+      update_lane(worker);
+    }
+  }
+  if (moved && !worker.bell) {
+    worker.bell = true;
+    bells_.push_back(&worker);
+  }
+  return moved;
+}
+
+std::uint64_t Dispatcher::chunk_for(const Job& job, const Function& function) const noexcept {
+  if (job.chunksize > 0) return job.chunksize;
+  if (function.task_ns <= 0) return 1;
+  std::uint64_t chunk = static_cast<std::uint64_t>(kChunkNs / function.task_ns);
+  if (job.total_known) {
+    const std::uint64_t left = job.total > job.next_index ? job.total - job.next_index : 1;
+    chunk = std::min(chunk, left / (2 * std::min<std::uint64_t>(workers_.size(), options_.cpus)));
+  }
+  return std::clamp<std::uint64_t>(chunk, 1, kMaxChunk);
+}
+
+bool Dispatcher::send_input(WorkerSlot& worker, Job& job) {
+  auto& ring = worker.link->tasks;
+  Function& function = *job.known;
+  if (!define(worker, function)) return false;
+  const auto window = ring.window(ring.capacity() / 4);
+  if (window.size() < kMinWindow) return false;
+  const auto room = window.subspan(sizeof(wire::FrameHeader), window.size() - sizeof(wire::FrameHeader) - 8);
+  wire::Writer writer(room);
+  const std::uint64_t most = std::min(chunk_for(job, function), job.window_end - job.next_index);
+  detail::FrameWriter frame(writer, static_cast<std::size_t>(most), ring.capacity() / 4);
+  try {
+    job.ops->fill(job, frame);
+  } catch (...) {  // the input's own exception: the call throws it once what was written is answered
+    job.input_error = std::current_exception();
+    job.input_done = true;
+  }
+  job.closed = job.input_done;
+  const std::uint32_t count = static_cast<std::uint32_t>(frame.count());
+  if (count == 0) {
+    end_if_done(job);
+    return false;
+  }
+  const std::uint64_t first = job.next_index;
+  job.next_index += count;
+  job.accepted += count;
+  outstanding_ += count;
+  if (frame.oversized()) {
+    auto* const parcel = new Parcel;
+    parcel->job = &job;
+    parcel->first = first;
+    parcel->count = count;
+    parcel->take(std::move(writer), room);
+    pending_.push_front(parcel);
+    return send_parcel(worker, parcel);
+  }
+  const std::uint64_t length = frame.bytes();
+  Sent sent{.job = &job, .function = &function, .first = first, .count = count, .payload_bytes = length};
+  sent.payload_at = ring.position() + sizeof(wire::FrameHeader);
+  put_header(worker, window.data(), wire::FrameKind::task, function.number, count, length);
+  ring.publish(sizeof(wire::FrameHeader) + wire::padded(length));
+  record_sent(worker, sent);
+  return true;
+}
+
+void Dispatcher::ring_bells() {
+  for (WorkerSlot* const worker : bells_) {
+    worker->bell = false;
+    if (worker->link) worker->link->wake();
+  }
+  bells_.clear();
+}
+
+}  // namespace brood::engine

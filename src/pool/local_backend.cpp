@@ -1,0 +1,131 @@
+#include "pool/local_backend.hpp"
+
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "os/async_safe.hpp"
+#include "os/fork.hpp"
+#include "pool/worker.hpp"
+
+namespace brood::engine {
+namespace {
+
+constexpr unsigned kSlotBits = 16;
+constexpr std::uint64_t kSlotMask = (std::uint64_t{1} << kSlotBits) - 1;
+constexpr int kKilled = -9;
+constexpr std::int64_t kDyingNs = 1'000'000'000;
+// For workers that were being made when the template died, and whose pid nobody knows.
+constexpr std::int64_t kUnknownDyingNs = 50'000'000;
+
+}  // namespace
+
+LocalBackend::LocalBackend(const channel::RingSizes& sizes, int page_fd, int doorbell_fd)
+    : sizes_(sizes), page_fd_(page_fd), doorbell_fd_(doorbell_fd) {}
+
+LocalBackend::~LocalBackend() = default;
+
+int LocalBackend::child_main(void* self, std::uint64_t, std::vector<os::Fd> fds) {
+  const auto& backend = *static_cast<const LocalBackend*>(self);
+  channel::WorkerEnd link(fds.at(0).get(), backend.sizes_);
+  fds.clear();
+  channel::PoolPage page(backend.page_fd_);
+  os::Event doorbell = os::Event::adopt(os::Fd(backend.doorbell_fd_));
+  return serve(link, page, doorbell);
+}
+
+std::unique_ptr<channel::DispatcherEnd> LocalBackend::start(unsigned slot, std::uint64_t epoch) {
+  const os::Fd memory = channel::make_channel_memory(sizes_);
+  auto end = std::make_unique<channel::DispatcherEnd>(memory.get(), sizes_);
+  if (!template_) {
+    template_ = std::make_unique<proc::TemplateProcess>(&child_main, this);
+    living_.store(template_.get(), std::memory_order_release);
+  }
+  children_[slot] = Child{.epoch = epoch, .pid = 0, .pidfd = {}};
+  const int fd = memory.get();
+  // A template that is dead already says so in next_event(), and this worker ends with the others.
+  template_->spawn((epoch << kSlotBits) | slot, std::span(&fd, 1));
+  return end;
+}
+
+std::optional<WorkerEvent> LocalBackend::next_event() {
+  while (events_.empty() && template_) {
+    auto event = template_->next_event();
+    if (!event) break;
+    if (event->kind == proc::ChildEvent::Kind::template_died) {
+      lose_template();
+      break;
+    }
+    WorkerEvent out;
+    out.slot = static_cast<unsigned>(event->id & kSlotMask);
+    out.epoch = event->id >> kSlotBits;
+    out.pid = event->pid;
+    const auto child = children_.find(out.slot);
+    const bool current = child != children_.end() && child->second.epoch == out.epoch;
+    switch (event->kind) {
+      case proc::ChildEvent::Kind::spawned:
+        out.kind = WorkerEvent::Kind::started;
+        if (current) {
+          child->second.pid = event->pid;
+          child->second.pidfd = std::move(event->pidfd);
+        }
+        break;
+      case proc::ChildEvent::Kind::failed:
+        out.kind = WorkerEvent::Kind::not_started;
+        out.error = event->error;
+        if (current) children_.erase(child);
+        break;
+      default:
+        out.kind = WorkerEvent::Kind::ended;
+        out.status = event->status;
+        if (current) children_.erase(child);
+    }
+    events_.push_back(std::move(out));
+  }
+  if (events_.empty()) return std::nullopt;
+  WorkerEvent event = std::move(events_.front());
+  events_.pop_front();
+  return event;
+}
+
+// The template is gone and the kernel kills its children. They count as ended only once they provably are: what they
+// had might otherwise be run twice.
+void LocalBackend::lose_template() {
+  bool unknown = false;
+  for (auto& [slot, child] : children_) {
+    if (child.pidfd) {
+      os::kill_pidfd(child.pidfd.get());
+    } else {
+      unknown = true;
+    }
+  }
+  for (auto& [slot, child] : children_) {
+    if (child.pidfd) os::wait_for_exit(child.pidfd.get(), os::now_ns() + kDyingNs);
+    WorkerEvent ended;
+    ended.kind = WorkerEvent::Kind::ended;
+    ended.slot = slot;
+    ended.epoch = child.epoch;
+    ended.pid = child.pid;
+    ended.status.code = kKilled;
+    events_.push_back(ended);
+  }
+  if (unknown) os::sleep_until(os::Deadline::at(os::now_ns() + kUnknownDyingNs));
+  children_.clear();
+  living_.store(nullptr, std::memory_order_release);
+  template_.reset();
+}
+
+int LocalBackend::event_fd() const noexcept { return template_ ? template_->event_fd() : -1; }
+
+void LocalBackend::kill(unsigned slot) noexcept {
+  const auto child = children_.find(slot);
+  if (child != children_.end() && child->second.pidfd) os::kill_pidfd(child->second.pidfd.get());
+}
+
+bool LocalBackend::finish(os::Deadline deadline) { return !template_ || template_->finish(deadline); }
+
+void LocalBackend::terminate() noexcept {
+  if (proc::TemplateProcess* const living = living_.load(std::memory_order_acquire)) living->terminate_now();
+}
+
+}  // namespace brood::engine

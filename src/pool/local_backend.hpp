@@ -1,0 +1,48 @@
+// The backend of this machine: workers are forked from a template process.
+//
+// Thread safety: as Backend says. Across fork: the copy in a child must only be destroyed, which does nothing there.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+
+#include "os/event.hpp"
+#include "pool/backend.hpp"
+#include "process/template_process.hpp"
+
+namespace brood::engine {
+
+class LocalBackend final : public Backend {
+ public:
+  // `page_fd` and `doorbell` are the pool's and are inherited by the workers.
+  LocalBackend(const channel::RingSizes& sizes, int page_fd, int doorbell_fd);
+  ~LocalBackend() override;
+
+  std::unique_ptr<channel::DispatcherEnd> start(unsigned slot, std::uint64_t epoch) override;
+  std::optional<WorkerEvent> next_event() override;
+  int event_fd() const noexcept override;
+  void kill(unsigned slot) noexcept override;
+  bool finish(os::Deadline deadline) override;
+  void terminate() noexcept override;
+
+ private:
+  struct Child {
+    std::uint64_t epoch = 0;
+    pid_t pid = 0;
+    os::Fd pidfd;
+  };
+
+  static int child_main(void* self, std::uint64_t id, std::vector<os::Fd> fds);
+  void lose_template();
+
+  const channel::RingSizes sizes_;
+  const int page_fd_, doorbell_fd_;
+  std::unique_ptr<proc::TemplateProcess> template_;
+  std::atomic<proc::TemplateProcess*> living_{nullptr};  // what terminate() may use from a signal handler
+  std::map<unsigned, Child> children_;                   // by slot
+  std::deque<WorkerEvent> events_;
+};
+
+}  // namespace brood::engine

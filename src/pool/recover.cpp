@@ -1,0 +1,264 @@
+// Starting workers, burying the dead, and taking tasks back.
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "pool/dispatcher.hpp"
+
+namespace brood::engine {
+namespace {
+
+// The first restart after a worker that had worked is at once; after starts that failed in a row they wait, longer each
+// time, so that a program that cannot start workers is not a storm of forks.
+constexpr std::int64_t kFirstDelayNs = 10'000'000;
+constexpr std::int64_t kLongestDelayNs = 1'000'000'000;
+constexpr unsigned kMostFailedStarts = 20;
+constexpr unsigned kMostFailedInitializers = 4;
+// How long a worker may be at one task before what waits behind it is given to those who have nothing.
+constexpr std::int64_t kStuckNs = 200'000;
+// Estimated work that is shared with those who have nothing even if its holder gets on with it.
+constexpr double kWorthSharingNs = 300'000;
+
+std::int64_t restart_delay(unsigned failures) {
+  return failures == 0 ? 0 : std::min(kFirstDelayNs << std::min(failures - 1, 10U), kLongestDelayNs);
+}
+
+}  // namespace
+
+void Dispatcher::begin_worker(WorkerSlot& worker) {
+  worker.epoch = next_epoch_++;
+  worker.next_sequence = 1;
+  worker.answered = 0;
+  worker.load_ns = 0;
+  worker.pid = 0;
+  worker.ready_seen = false;
+  worker.defined.clear();
+  worker.revoked_from = channel::kNeverRevoked;
+  worker.observed_taken = 0;
+  worker.observed_at_ns = 0;
+  worker.incoming = false;
+  worker.seen_busy_ns = worker.seen_timed_tasks = worker.wake_at = 0;
+  worker.started_ns = os::now_ns();
+  try {
+    worker.link = backend_.start(worker.slot, worker.epoch);
+  } catch (const std::system_error& error) {
+    schedule_restart(worker, false, error.what());
+    return;
+  }
+  worker.life = WorkerSlot::Life::alive;
+  --absent_;
+  if (options_.initializer != nullptr) define(worker, *options_.initializer);
+  const std::uint32_t initializer = options_.initializer == nullptr ? 0 : options_.initializer->number;
+  const auto window = worker.link->tasks.window(sizeof(wire::FrameHeader));
+  put_header(worker, window.data(), wire::FrameKind::init, initializer, 0, 0);
+  worker.link->tasks.publish(sizeof(wire::FrameHeader));
+  update_lane(worker);
+}
+
+bool Dispatcher::look_after_workers() {
+  bool any = false;
+  while (auto event = backend_.next_event()) {
+    any = true;
+    handle_event(*event);
+  }
+  if (absent_ > 0) any |= restart_due();
+  return any;
+}
+
+void Dispatcher::handle_event(const WorkerEvent& event) {
+  WorkerSlot& worker = *workers_.at(event.slot);
+  if (event.epoch != worker.epoch || worker.life == WorkerSlot::Life::absent) return;
+  switch (event.kind) {
+    case WorkerEvent::Kind::started:
+      worker.pid = event.pid;
+      return;
+    case WorkerEvent::Kind::not_started:
+      bury(worker, {});
+      worker.restart_at_ns = 0;
+      return schedule_restart(worker, false,
+                              std::system_error(event.error, std::generic_category(), "fork").what());
+    case WorkerEvent::Kind::ended: {
+      const bool was_ready = worker.link->words().state.load(std::memory_order_acquire) != channel::WorkerState::starting;
+      bury(worker, event.status);
+      ++worker.restarts;
+      return schedule_restart(worker, was_ready, WorkerDied(event.pid, event.status.code, 0).what());
+    }
+  }
+}
+
+void Dispatcher::schedule_restart(WorkerSlot& worker, bool was_ready, const std::string& how_it_ended) {
+  failed_starts_ = was_ready ? 0 : failed_starts_ + 1;
+  worker.restart_at_ns = os::now_ns() + restart_delay(failed_starts_);
+  const bool initializing = options_.initializer != nullptr;
+  if (failed_starts_ < (initializing ? kMostFailedInitializers : kMostFailedStarts)) return;
+  break_pool(std::make_exception_ptr(ProcessError(
+      std::string("the pool gave up starting workers: ") + (initializing ? "they end in the initializer" : "they end at once") +
+      " (" + std::to_string(failed_starts_) + " times in a row; the last one: " + how_it_ended + ")")));
+}
+
+bool Dispatcher::restart_due() {
+  if (stopping_ || broken_) return false;
+  bool any = false;
+  for (const auto& worker : workers_) {
+    if (worker->life != WorkerSlot::Life::absent || os::now_ns() < worker->restart_at_ns) continue;
+    begin_worker(*worker);
+    any = true;
+  }
+  return any;
+}
+
+// A worker is dead. What it committed is taken; the one task that its ledger shows as begun is answered with WorkerDied
+// (or tried again); everything else it had goes to others as if it had never been sent.
+void Dispatcher::bury(WorkerSlot& worker, const os::ExitStatus& status) {
+  drain(worker);
+  leave_lanes(worker);
+  worker.life = WorkerSlot::Life::absent;
+  ++absent_;
+  worker.max_rss_kib = std::max(worker.max_rss_kib, status.max_rss_kib);
+  worker.busy_ns = worker.total_busy_ns();
+  if (worker.outgoing != nullptr) {
+    worker.outgoing = nullptr;
+    --streaming_;
+  }
+  const std::uint64_t taken = worker.link->words().taken.load(std::memory_order_acquire);
+  bool crashed = taken > worker.answered;
+  std::vector<Parcel*> back;
+  while (!worker.sent.empty()) {
+    Sent sent = worker.sent.front();
+    worker.sent.pop();
+    std::uint32_t left = sent.count - sent.answered - sent.reclaimed;
+    std::uint32_t from = sent.answered;
+    if (crashed && left > 0 && sent.job != nullptr) {
+      if (sent.attempt < sent.job->retries) {
+        Parcel* const again = copy_from_ring(worker, sent, from, 1);
+        ++again->attempt;
+        back.push_back(again);
+      } else {
+        Job& job = *sent.job;
+        give_error(job, sent.first + from, std::make_exception_ptr(WorkerDied(worker.pid, status.code, sent.first + from)));
+        count_answer(job);
+      }
+    }
+    if (crashed) {
+      ++from;
+      left = left > 0 ? left - 1 : 0;
+      crashed = false;
+    }
+    if (left > 0 && sent.job != nullptr) back.push_back(copy_from_ring(worker, sent, from, left));
+    if (sent.parcel != nullptr) release(sent.parcel);
+  }
+  for (auto parcel = back.rbegin(); parcel != back.rend(); ++parcel) requeue(*parcel);
+  worker.link.reset();
+  worker.next_sequence = 1;
+  worker.answered = 0;
+  worker.load_ns = 0;
+  if (worker.in_busy) {
+    worker.in_busy = false;
+    std::erase(busy_, &worker);
+    page_.words().busy_workers.store(static_cast<std::uint32_t>(busy_.size()), std::memory_order_relaxed);
+  }
+}
+
+void Dispatcher::requeue(Parcel* parcel) { pending_.push_front(parcel); }
+
+// The bytes of tasks that were sent. They are still in the ring: the worker frees a frame only when all of it is
+// answered, and the worker cannot write there.
+Parcel* Dispatcher::copy_from_ring(WorkerSlot& worker, Sent& sent, std::uint32_t from, std::uint32_t count) {
+  auto* const parcel = new Parcel;
+  parcel->job = sent.job;
+  parcel->first = sent.first + from;
+  parcel->count = count;
+  parcel->attempt = sent.attempt;
+  if (sent.parcel != nullptr) {  // one large task
+    parcel->take_payload(*sent.parcel);
+    return parcel;
+  }
+  const std::byte* const payload = worker.link->tasks.at(sent.payload_at);
+  std::size_t at = 0;
+  const auto skip = [&](std::uint32_t items) {
+    for (std::uint32_t i = 0; i < items; ++i) {
+      std::uint32_t length = 0;
+      std::memcpy(&length, payload + at, sizeof length);
+      at = length == wire::kRestOfFrame ? static_cast<std::size_t>(sent.payload_bytes) : at + sizeof length + length;
+    }
+  };
+  skip(from);
+  const std::size_t begin = at;
+  skip(count);
+  parcel->own(std::vector<std::byte>(payload + begin, payload + at));
+  return parcel;
+}
+
+// Some workers have nothing to do while others have tasks that they have not begun: those move over, if their holder
+// has been at one task for a while.
+bool Dispatcher::take_back() {
+  if (idle_.empty() || busy_.empty() || !pending_.empty() || stopping_) return false;
+  const std::int64_t now_ns = os::now_ns();
+  bool any = false;
+  for (WorkerSlot* const worker : busy_) {
+    if (worker->life != WorkerSlot::Life::alive || worker->outstanding() < 2) continue;
+    if (worker->revoked_from != channel::kNeverRevoked || worker->outgoing != nullptr) continue;
+    const std::uint64_t taken = worker->link->words().taken.load(std::memory_order_acquire);
+    if (taken != worker->observed_taken || worker->observed_at_ns == 0) {
+      worker->observed_taken = taken;
+      worker->observed_at_ns = now_ns;
+    }
+    const bool stuck = now_ns - worker->observed_at_ns >= kStuckNs && taken + 1 < worker->next_sequence;
+    if (stuck || worker->load_ns > kWorthSharingNs) {
+      revoke(*worker);
+      any = true;
+    }
+  }
+  return any;
+}
+
+void Dispatcher::revoke(WorkerSlot& worker) {
+  channel::Words& words = worker.link->words();
+  const std::uint64_t from = std::max(words.taken.load(std::memory_order_seq_cst), worker.answered) + 1;
+  words.revoke_from.store(from, std::memory_order_seq_cst);
+  // Whatever the ledger shows now may have been begun before the worker could see the line above. What lies beyond it
+  // cannot: the worker stores its ledger first and looks at `revoke_from` second.
+  const std::uint64_t may_have_begun = words.taken.load(std::memory_order_seq_cst);
+  worker.revoked_from = from;
+  worker.observed_at_ns = 0;
+  leave_lanes(worker);
+  const std::uint32_t shares = static_cast<std::uint32_t>(idle_.size()) + 1;
+  std::vector<Parcel*> back;
+  for (std::size_t i = 0; i < worker.sent.size(); ++i) {
+    Sent& sent = worker.sent[i];
+    const std::uint64_t end = sent.sequence + sent.count;  // one past the last
+    if (end <= may_have_begun + 1 || sent.parcel != nullptr) continue;
+    const std::uint64_t first = std::max(sent.sequence + sent.answered, may_have_begun + 1);
+    const std::uint32_t count = static_cast<std::uint32_t>(end - first);
+    if (count == 0) continue;
+    const std::uint32_t step = std::max(1U, count / shares);
+    for (std::uint32_t done = 0; done < count && sent.job != nullptr; done += step) {
+      const std::uint32_t from_item = static_cast<std::uint32_t>(first - sent.sequence) + done;
+      back.push_back(copy_from_ring(worker, sent, from_item, std::min(step, count - done)));
+    }
+    sent.reclaimed = count;
+    worker.load_ns -= static_cast<double>(sent.task_ns) * count;
+  }
+  for (auto parcel = back.rbegin(); parcel != back.rend(); ++parcel) requeue(*parcel);
+}
+
+void Dispatcher::end_revocation(WorkerSlot& worker) {
+  worker.revoked_from = channel::kNeverRevoked;
+  worker.link->words().revoke_from.store(channel::kNeverRevoked, std::memory_order_seq_cst);
+}
+
+void Dispatcher::kill(WorkerSlot& worker) noexcept {
+  worker.life = WorkerSlot::Life::ending;
+  leave_lanes(worker);
+  backend_.kill(worker.slot);
+}
+
+void Dispatcher::break_pool(std::exception_ptr error) {
+  if (broken_) return;
+  broken_ = error;
+  fail_all(error);
+}
+
+}  // namespace brood::engine

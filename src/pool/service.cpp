@@ -1,0 +1,191 @@
+// The engine's service thread, and the ends of a pool.
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "os/fork.hpp"
+#include "os/signals.hpp"
+#include "pool/engine.hpp"
+
+namespace brood::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long nobody else must have driven before the service thread does; longer while others keep driving.
+constexpr std::chrono::nanoseconds kShortestPatience = 200us;
+constexpr std::chrono::nanoseconds kLongestPatience = 20ms;
+
+}  // namespace
+
+bool Engine::on_service_thread() const noexcept { return service_id_.load() == std::this_thread::get_id(); }
+
+void Engine::start_service() {
+  if (service_started_.load(std::memory_order_acquire)) {
+    // Parked only when nothing was open: from then on it looks by itself.
+    if (open_jobs_.load(std::memory_order_relaxed) > 1) return;
+    const std::lock_guard lock(mutex_);
+    if (service_idle_) service_cv_.notify_one();
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  if (service_started_.load(std::memory_order_relaxed) || service_stop_) return;
+  const os::SignalMask block_all;  // the program's signals are for the program's threads
+  service_ = std::thread([this] { serve(); });
+  service_started_.store(true, std::memory_order_release);
+}
+
+void Engine::serve() {
+  service_id_.store(std::this_thread::get_id());
+  std::chrono::nanoseconds patience = kShortestPatience;
+  std::uint64_t seen_turns = turns_.load();
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (!callbacks_.empty()) {
+      Job* const job = callbacks_.front();
+      callbacks_.pop_front();
+      has_callbacks_.store(!callbacks_.empty(), std::memory_order_relaxed);
+      lock.unlock();
+      job->ops->finished(*job);
+      engine::release(*job);
+      lock.lock();
+      continue;
+    }
+    if (service_stop_) return;
+    if (open_jobs_.load() == 0) {
+      service_idle_ = true;
+      service_cv_.wait(lock);
+      service_idle_ = false;
+      continue;
+    }
+    service_cv_.wait_for(lock, patience);
+    if (!callbacks_.empty() || service_stop_) continue;
+    const std::uint64_t turns = turns_.load();
+    if (turns != seen_turns || waiters_.load() > 0 || !try_turn()) {
+      seen_turns = turns;
+      patience = std::min(2 * patience, kLongestPatience);
+      continue;
+    }
+    lock.unlock();
+    {
+      const Turn turn(*this);
+      service_drives_.store(true, std::memory_order_seq_cst);
+      drive(nullptr, os::Deadline::never(), [this] {
+        return waiters_.load(std::memory_order_seq_cst) > 0 || open_jobs_.load(std::memory_order_relaxed) == 0 ||
+               has_callbacks_.load(std::memory_order_relaxed) || service_must_stop_.load(std::memory_order_relaxed);
+      });
+      service_drives_.store(false, std::memory_order_relaxed);
+    }
+    lock.lock();
+    seen_turns = turns_.load();
+    patience = kShortestPatience;
+  }
+}
+
+// The service thread finishes the callbacks that are due, then ends.
+void Engine::end_service() {
+  std::thread service;
+  {
+    const std::lock_guard lock(mutex_);
+    service_stop_ = true;
+    service_must_stop_.store(true, std::memory_order_relaxed);
+    service_cv_.notify_one();
+    service.swap(service_);
+  }
+  if (!service.joinable()) return;
+  if (service_drives_.load()) interrupt_rest();
+  if (on_service_thread()) {
+    service.detach();  // a callback ends the pool: the thread ends when the callback returns
+  } else {
+    service.join();
+  }
+}
+
+void Engine::close(const char* verb) {
+  check_usable(verb);
+  closed_.store(true, std::memory_order_relaxed);
+}
+
+void Engine::terminate() noexcept {
+  if (generation_ != os::fork_generation()) return;
+  ended_.store(true, std::memory_order_seq_cst);
+  if (!joined_.load(std::memory_order_relaxed)) backend_->terminate();
+  dispatcher_->interrupt();
+}
+
+void Engine::join(const char* verb) {
+  check_usable(verb);
+  if (!closed_.load() && !ended_.load()) {
+    throw ProcessError(std::string("Pool::") + verb + "(): call close() or terminate() first");
+  }
+  {
+    visit(verb);
+    const Turn turn(*this);
+    if (!joined_.load()) {
+      drive(nullptr, os::Deadline::never(), [this] {
+        return ended_.load(std::memory_order_relaxed) || (dispatcher_->quiet() && !has_posted_.load());
+      });
+      if (!ended_.load()) {
+        dispatcher_->stop_workers();
+        backend_->finish(os::Deadline::never());
+      }
+      joined_.store(true);
+      settle(nullptr);
+    }
+  }
+  if (!on_service_thread()) end_service();
+}
+
+void Engine::leave(bool unwinding) noexcept {
+  if (generation_ != os::fork_generation()) return;
+  try {
+    if (unwinding) terminate();
+    closed_.store(true);
+    join("~Pool");
+    end_service();
+  } catch (...) {
+    // From within the engine itself, or out of resources: what is left is to end the workers.
+    terminate();
+  }
+}
+
+std::vector<pid_t> Engine::pids() {
+  visit("pids");
+  const Turn turn(*this);
+  if (!joined_.load()) {
+    drive(nullptr, os::Deadline::never(), [this] {
+      dispatcher_->look_after_workers();
+      return ended_.load() || dispatcher_->broken() || dispatcher_->all_started();
+    });
+  }
+  std::vector<pid_t> pids;
+  if (ended_.load() || joined_.load()) return pids;
+  for (const auto& worker : dispatcher_->workers()) {
+    if (worker->life == WorkerSlot::Life::alive) pids.push_back(worker->pid);
+  }
+  return pids;
+}
+
+PoolStats Engine::stats() {
+  visit("stats");
+  const Turn turn(*this);
+  dispatcher_->step(nullptr);
+  PoolStats stats;
+  for (const auto& worker : dispatcher_->workers()) {
+    WorkerStats one;
+    one.pid = worker->life == WorkerSlot::Life::alive ? worker->pid : 0;
+    one.tasks = worker->tasks;
+    one.busy_seconds = static_cast<double>(worker->total_busy_ns()) * 1e-9;
+    one.restarts = worker->restarts;
+    one.bytes_sent = worker->bytes_sent;
+    one.bytes_received = worker->bytes_received;
+    one.max_rss_kib = worker->max_rss_kib;
+    stats.tasks += one.tasks;
+    stats.restarts += one.restarts;
+    stats.workers.push_back(one);
+  }
+  return stats;
+}
+
+}  // namespace brood::engine

@@ -1,0 +1,256 @@
+#include "process/template_process.hpp"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "os/async_safe.hpp"
+#include "os/fork.hpp"
+#include "os/poll.hpp"
+#include "os/signals.hpp"
+#include "os/socket.hpp"
+
+namespace brood::proc {
+namespace {
+
+enum Request : std::uint32_t { kSpawn = 1, kFinish = 2, kTerminate = 3 };
+enum Reply : std::uint32_t { kSpawned = 1, kFailed = 2, kEnded = 3 };
+
+struct RequestMessage {
+  std::uint32_t kind;
+  std::uint32_t reserved;
+  std::uint64_t id;
+};
+
+struct ReplyMessage {
+  std::uint32_t kind;
+  std::int32_t pid;
+  std::uint64_t id;
+  std::int32_t code;  // errno of failed, exit code of ended
+  std::int32_t core;
+  std::int64_t max_rss_kib;
+};
+
+template <class T>
+std::span<const std::byte> bytes_of(const T& message) noexcept {
+  return std::as_bytes(std::span(&message, 1));
+}
+
+// The template's own life. Everything it holds was made before or is plain data: no locks of the caller are touched.
+class Server {
+ public:
+  Server(TemplateProcess::ChildMain child_main, void* context, os::Fd socket, os::Fd parent, const sigset_t& mask)
+      : child_main_(child_main),
+        context_(context),
+        socket_(std::move(socket)),
+        parent_(std::move(parent)),
+        mask_(mask) {}
+
+  [[noreturn]] void run() {
+    os::block_all_signals();
+    signals_ = os::make_signalfd({SIGCHLD});
+    while (!(finishing_ && children_.empty())) {
+      os::PollItem items[] = {{.fd = socket_ ? socket_.get() : -1}, {.fd = signals_.get()}, {.fd = parent_.get()}};
+      os::poll(items, os::Deadline::never());
+      if (items[2].readable) terminate();
+      if (items[1].readable) {
+        os::read_signal(signals_.get());
+        reap();
+      }
+      if (items[0].readable) serve();
+    }
+    os::exit_now(0);
+  }
+
+ private:
+  struct Child {
+    pid_t pid;
+    std::uint64_t id;
+  };
+
+  void serve() {
+    RequestMessage request{};
+    std::size_t length = 0;
+    std::vector<os::Fd> fds;
+    const auto received =
+        os::receive_message(socket_.get(), std::as_writable_bytes(std::span(&request, 1)), length, fds, false);
+    if (received == os::Received::nothing) return;
+    if (received == os::Received::end || length != sizeof request || request.kind == kTerminate) return terminate();
+    if (request.kind == kFinish) {
+      finishing_ = true;
+    } else {
+      spawn(request.id, std::move(fds));
+    }
+  }
+
+  void spawn(std::uint64_t id, std::vector<os::Fd> fds) {
+    const pid_t self = os::process_id();
+    pid_t pid = -1;
+    int error = 0;
+    try {
+      pid = os::fork_process();
+    } catch (const std::system_error& failure) {
+      error = failure.code().value();
+    }
+    if (pid == 0) become_child(self, id, std::move(fds));
+    if (pid > 0) {
+      children_.push_back({pid, id});
+      try {
+        const os::Fd pidfd = os::open_pidfd(pid);
+        const int handle = pidfd.get();
+        reply({kSpawned, pid, id, 0, 0, 0}, std::span(&handle, 1));
+        return;
+      } catch (const std::system_error& failure) {  // without a pidfd the caller could not be sure whom it signals
+        error = failure.code().value();
+        os::kill_child(pid);
+        std::erase_if(children_, [&](const Child& child) { return child.pid == pid; });
+      }
+    }
+    reply({kFailed, 0, id, error, 0, 0}, {});
+  }
+
+  [[noreturn]] void become_child(pid_t self, std::uint64_t id, std::vector<os::Fd> fds) {
+    os::die_with_parent(self);
+    socket_.reset();
+    signals_.reset();
+    parent_.reset();
+    os::ignore_signal(SIGINT);
+    os::restore_mask(mask_);
+    os::exit_process(child_main_(context_, id, std::move(fds)));
+  }
+
+  void reap() {
+    while (const auto ended = os::try_wait_any()) {
+      const auto child = std::find_if(children_.begin(), children_.end(),
+                                      [&](const Child& candidate) { return candidate.pid == ended->first; });
+      if (child == children_.end()) continue;
+      const std::uint64_t id = child->id;
+      children_.erase(child);
+      const os::ExitStatus& status = ended->second;
+      if (!finishing_) reply({kEnded, ended->first, id, status.code, status.core ? 1 : 0, status.max_rss_kib}, {});
+    }
+  }
+
+  void terminate() {
+    finishing_ = true;
+    socket_.reset();
+    parent_.reset();
+    for (const Child& child : children_) os::kill_child(child.pid);
+  }
+
+  void reply(const ReplyMessage& message, std::span<const int> fds) {
+    if (socket_ && !os::send_message(socket_.get(), bytes_of(message), fds)) terminate();
+  }
+
+  TemplateProcess::ChildMain child_main_;
+  void* context_;
+  os::Fd socket_, signals_, parent_;
+  sigset_t mask_;
+  std::vector<Child> children_;
+  bool finishing_ = false;
+};
+
+}  // namespace
+
+TemplateProcess::TemplateProcess(ChildMain child_main, void* context) : generation_(0) {
+  auto [mine, theirs] = os::socket_pair();
+  os::Fd self = os::open_pidfd(os::process_id());
+  // No signal may reach the child before it has blocked them: a handler of the program would run in the template.
+  const os::SignalMask mask;
+  const pid_t caller = os::process_id();
+  pid_ = os::fork_process();
+  if (pid_ == 0) {
+    mine.reset();
+    os::set_process_name("brood-template");
+    if (os::parent_process_id() != caller) os::exit_now(0);
+    Server(child_main, context, std::move(theirs), std::move(self), mask.previous()).run();
+  }
+  generation_ = os::fork_generation();
+  try {
+    pidfd_ = os::open_pidfd(pid_);
+  } catch (...) {
+    os::kill_child(pid_);
+    os::reap_child(pid_);
+    throw;
+  }
+  socket_ = std::move(mine);
+}
+
+TemplateProcess::~TemplateProcess() {
+  if (generation_ == os::fork_generation()) terminate_now();
+}
+
+bool TemplateProcess::send(std::uint32_t kind, std::uint64_t id, std::span<const int> fds) {
+  const RequestMessage request{kind, 0, id};
+  while (!dead_) {
+    os::PollItem item{.fd = socket_.get(), .want_write = true, .want_read = true};
+    os::poll(std::span(&item, 1), os::Deadline::never());
+    if (item.writable) return os::send_message(socket_.get(), bytes_of(request), fds);
+    // The template may itself wait for room in the other direction: make it.
+    if (auto event = receive(false)) early_.push_back(std::move(*event));
+  }
+  return false;
+}
+
+bool TemplateProcess::spawn(std::uint64_t id, std::span<const int> fds) { return send(kSpawn, id, fds); }
+
+std::optional<ChildEvent> TemplateProcess::receive(bool wait) {
+  if (dead_) return std::nullopt;
+  ReplyMessage reply{};
+  std::size_t length = 0;
+  std::vector<os::Fd> fds;
+  const auto received =
+      os::receive_message(socket_.get(), std::as_writable_bytes(std::span(&reply, 1)), length, fds, wait);
+  if (received == os::Received::nothing) return std::nullopt;
+  ChildEvent event;
+  if (received == os::Received::end || length != sizeof reply) {
+    dead_ = true;
+    event.kind = ChildEvent::Kind::template_died;
+    return event;
+  }
+  event.id = reply.id;
+  event.pid = reply.pid;
+  switch (reply.kind) {
+    case kSpawned:
+      event.kind = ChildEvent::Kind::spawned;
+      if (!fds.empty()) event.pidfd = std::move(fds.front());
+      break;
+    case kFailed:
+      event.kind = ChildEvent::Kind::failed;
+      event.error = reply.code;
+      break;
+    default:
+      event.kind = ChildEvent::Kind::ended;
+      event.status.code = reply.code;
+      event.status.core = reply.core != 0;
+      event.status.max_rss_kib = static_cast<long>(reply.max_rss_kib);
+  }
+  return event;
+}
+
+std::optional<ChildEvent> TemplateProcess::next_event() {
+  if (!early_.empty()) {
+    ChildEvent event = std::move(early_.front());
+    early_.pop_front();
+    return event;
+  }
+  return receive(false);
+}
+
+bool TemplateProcess::finish(os::Deadline deadline) {
+  send(kFinish, 0, {});
+  return os::wait(pidfd_, deadline).has_value();
+}
+
+void TemplateProcess::terminate_now() noexcept {
+  constexpr std::int64_t kPatienceNs = 2'000'000'000;
+  if (pidfd_.get() < 0) return;
+  // Asked first, so that the template reaps its children and no zombie is left to whoever inherits orphans.
+  os::send_nowait(socket_.get(), bytes_of(RequestMessage{kTerminate, 0, 0}));
+  os::shut_down(socket_.get());
+  if (os::wait_for_exit(pidfd_.get(), os::now_ns() + kPatienceNs)) return;
+  os::kill_pidfd(pidfd_.get());  // stopped or starved: the kernel then kills its children
+  os::wait_for_exit(pidfd_.get(), os::now_ns() + kPatienceNs);
+}
+
+}  // namespace brood::proc

@@ -1,0 +1,73 @@
+// The template process: a small, single-threaded, idle process whose children are the workers.
+//
+// Workers come from it instead of from the caller, so that replacing one never forks a threaded program and
+// PR_SET_PDEATHSIG is reliable (it fires when the forking *thread* ends; the template has one thread). The caller dies:
+// the template sees it on a pidfd, kills the workers and ends. The template dies: the kernel kills the workers.
+//
+// Protocol (one SOCK_SEQPACKET pair): spawn(id, fds) -> spawned(id, pid, pidfd) or failed(id, errno), later
+// ended(id, status); finish: answer nothing more, end when the last child has ended; terminate: SIGKILL all, then end.
+//
+// Thread safety: one thread at a time, except terminate_now(), which any thread and any signal handler may call.
+// Across fork: the copy in a child owns only fds; destroying it there does nothing to the template.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "os/clock.hpp"
+#include "os/fd.hpp"
+#include "os/pidfd.hpp"
+
+namespace brood::proc {
+
+struct ChildEvent {
+  enum class Kind { spawned, failed, ended, template_died };
+  Kind kind = Kind::ended;
+  std::uint64_t id = 0;
+  pid_t pid = 0;
+  int error = 0;          // failed: errno of fork
+  os::ExitStatus status;  // ended
+  os::Fd pidfd;           // spawned
+};
+
+class TemplateProcess {
+ public:
+  // What a child runs; its return value is the exit code. `fds` are the child's to close.
+  using ChildMain = int (*)(void* context, std::uint64_t id, std::vector<os::Fd> fds);
+
+  // Forks the template from the calling process: children see the caller's memory as it is now.
+  TemplateProcess(ChildMain child_main, void* context);
+  ~TemplateProcess();
+  TemplateProcess(const TemplateProcess&) = delete;
+  TemplateProcess& operator=(const TemplateProcess&) = delete;
+
+  pid_t pid() const noexcept { return pid_; }
+  // Readable when next_event() may have something.
+  int event_fd() const noexcept { return socket_.get(); }
+
+  // Asks for a child; the fds are duplicated into it. False: the template is dead.
+  bool spawn(std::uint64_t id, std::span<const int> fds);
+  // The next thing that happened, without blocking. template_died comes once, last; all children are then dead or
+  // dying.
+  std::optional<ChildEvent> next_event();
+
+  // Waits until every child has ended by itself, then for the template: false at the deadline.
+  bool finish(os::Deadline deadline);
+  // Kills the children and the template. Async-signal-safe, idempotent, bounded (about two seconds at the very worst).
+  void terminate_now() noexcept;
+
+ private:
+  bool send(std::uint32_t kind, std::uint64_t id, std::span<const int> fds);
+  std::optional<ChildEvent> receive(bool wait);
+
+  pid_t pid_ = 0;
+  std::uint64_t generation_;
+  os::Fd socket_, pidfd_;
+  std::deque<ChildEvent> early_;  // events read while a request waited for room
+  bool dead_ = false;
+};
+
+}  // namespace brood::proc

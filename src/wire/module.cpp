@@ -1,0 +1,149 @@
+#include "wire/module.hpp"
+
+#include "wire/elf_image.hpp"
+
+#include <brood/error.hpp>
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace brood::wire {
+namespace {
+
+struct Module {
+  std::uint64_t base = 0;
+  ProgramHeaders headers;
+  std::string path;  // empty for the program itself
+
+  // Whether `size` bytes at `offset` belong to the module. All its segments count: what is sought may be code or data.
+  bool contains(std::uint64_t offset, std::uint64_t size) const {
+    for (const auto& header : headers) {
+      if (header.p_type != PT_LOAD || offset < header.p_vaddr) continue;
+      const std::uint64_t within = offset - header.p_vaddr;
+      if (within <= header.p_memsz && size <= header.p_memsz - within) return true;
+    }
+    return false;
+  }
+
+  bool read(std::uint64_t offset, void* to, std::size_t size) const {
+    for (const auto& header : headers) {
+      if (header.p_type != PT_LOAD || (header.p_flags & PF_R) == 0 || offset < header.p_vaddr) continue;
+      const std::uint64_t within = offset - header.p_vaddr;
+      if (within > header.p_filesz || size > header.p_filesz - within) continue;
+      std::memcpy(to, reinterpret_cast<const void*>(base + offset), size);
+      return true;
+    }
+    return false;
+  }
+
+  std::string identity() const {
+    return identity_of(headers, [this](std::uint64_t at, void* to, std::size_t size) { return read(at, to, size); });
+  }
+};
+
+// As the same name may be relative to another directory elsewhere.
+std::string absolute(const std::string& path) {
+  char* resolved = realpath(path.c_str(), nullptr);
+  if (resolved == nullptr) return path;
+  std::string result = resolved;
+  std::free(resolved);
+  return result;
+}
+
+// The program comes first. Paths are as the loader knows them.
+std::vector<Module> loaded_modules() {
+  struct State {
+    std::vector<Module> modules;
+    bool out_of_memory = false;
+  } state;
+  const auto add = [](dl_phdr_info* info, std::size_t, void* data) {
+    auto& result = *static_cast<State*>(data);
+    try {
+      result.modules.push_back({info->dlpi_addr, {info->dlpi_phdr, info->dlpi_phnum}, info->dlpi_name});
+    } catch (const std::bad_alloc&) {  // the loader holds a lock: nothing may leave from here
+      result.out_of_memory = true;
+    }
+    return result.out_of_memory ? 1 : 0;
+  };
+  dl_iterate_phdr(add, &state);
+  if (state.out_of_memory) throw std::bad_alloc();
+  return std::move(state.modules);
+}
+
+bool is_at(const Module& module, const std::string& path) {
+  return module.path == path || (!module.path.empty() && !path.empty() && absolute(module.path) == path);
+}
+
+std::string describe(const std::string& path) { return path.empty() ? "the program itself" : path; }
+
+[[noreturn]] void mismatch(const CodeAddress& wanted, const std::string& present) {
+  throw ProcessError("a task's function is in " + describe(wanted.path) + " (build " + wanted.build_id +
+                     "), but this process has another build of it (" + present +
+                     "): both sides must run the same files. Was one replaced while the program ran?");
+}
+
+const void* address_in(const Module& module, const CodeAddress& address, std::size_t size) {
+  if (!module.contains(address.offset, size)) {
+    throw ArchiveError("bad code address: " + describe(module.path) + " has nothing at offset " +
+                       std::to_string(address.offset));
+  }
+  return reinterpret_cast<const void*>(module.base + address.offset);
+}
+
+// The module with the wanted identity, best the one from the wanted path.
+std::optional<Module> find_loaded(const CodeAddress& wanted) {
+  const std::vector<Module> modules = loaded_modules();
+  for (const Module& module : modules) {
+    if (!is_at(module, wanted.path)) continue;
+    if (std::string identity = module.identity(); identity != wanted.build_id) mismatch(wanted, identity);
+    return module;
+  }
+  for (const Module& module : modules) {
+    if (module.identity() == wanted.build_id) return module;
+  }
+  return std::nullopt;
+}
+
+// Checks before loading: the initializers of another build must not run.
+void load(const CodeAddress& wanted) {
+  const std::string identity = identity_of_file(wanted.path);
+  if (!wanted.path.starts_with('/') || identity.empty()) {
+    throw ProcessError("a task's function is in " + describe(wanted.path) +
+                       ", which is not a library that this process can load");
+  }
+  if (identity != wanted.build_id) mismatch(wanted, identity);
+  if (dlopen(wanted.path.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
+    const char* why = dlerror();
+    throw ProcessError("a task's function is in " + wanted.path + ", which this process cannot load: " +
+                       (why != nullptr ? why : "no reason given"));
+  }
+}
+
+}  // namespace
+
+CodeAddress locate(const void* address) {
+  const auto wanted = reinterpret_cast<std::uint64_t>(address);
+  for (const Module& module : loaded_modules()) {
+    if (wanted < module.base || !module.contains(wanted - module.base, 1)) continue;
+    return {module.identity(), module.path.empty() ? module.path : absolute(module.path), wanted - module.base};
+  }
+  throw ProcessError("the address of a task's function is in no loaded module of the program");
+}
+
+const void* resolve(const CodeAddress& address, std::size_t size) {
+  std::optional<Module> module = find_loaded(address);
+  if (!module) {
+    load(address);
+    module = find_loaded(address);
+  }
+  if (!module) throw ProcessError("a task's function is in " + describe(address.path) + ", which has just gone away");
+  return address_in(*module, address, size);
+}
+
+}  // namespace brood::wire

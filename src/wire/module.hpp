@@ -1,0 +1,36 @@
+// Places in the code of a program and its shared libraries, named so that another process finds them again.
+//
+// An address means nothing in another process: libraries lie elsewhere, and may be of another build. A CodeAddress is
+// the module's identity and the distance from its start.
+//
+// Thread safety: all functions may be called from any thread. Across fork: nothing to do.
+#pragma once
+
+#include <brood/archive.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace brood::wire {
+
+// Can be archived, as any aggregate.
+struct CodeAddress {
+  std::string build_id;      // hexadecimal; for a module without one, "layout-" and a hash of its layout
+  std::string path;          // empty for the program itself
+  std::uint64_t offset = 0;  // from where the module is loaded
+
+  bool operator==(const CodeAddress&) const = default;
+};
+
+// Where `address`, of a function or of an object with static storage, lies.
+// Throws ProcessError when it is in no loaded module.
+CodeAddress locate(const void* address);
+
+// The address in this process of the object or function of `size` bytes that `address` names. A library that is not
+// loaded yet is loaded from its path, after its identity has been checked; it is never unloaded.
+// Throws ProcessError when this process cannot have the module or has another build of it, ArchiveError when the module
+// has nothing at that offset.
+const void* resolve(const CodeAddress& address, std::size_t size = 1);
+
+}  // namespace brood::wire

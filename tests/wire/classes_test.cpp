@@ -1,0 +1,412 @@
+#include "round_trip.hpp"
+
+#include <any>
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace brood::wire {
+namespace {
+
+struct Point {
+  int x = 0, y = 0;
+  bool operator==(const Point&) const = default;
+};
+struct Padded {
+  char a;
+  double b;
+  bool c;
+  bool operator==(const Padded&) const = default;
+};
+struct Rich {
+  int number;
+  std::string text;
+  double numbers[16];
+  std::map<std::string, int> map;
+  bool operator==(const Rich&) const = default;
+};
+struct Nested {
+  Point points[2];
+  Padded padded;
+  std::optional<Rich> rich;
+  std::vector<Point> more;
+  bool operator==(const Nested&) const = default;
+};
+struct Empty {
+  bool operator==(const Empty&) const = default;
+};
+struct HoldsEmpty {
+  Empty a;
+  int b;
+  Empty c;
+  bool operator==(const HoldsEmpty&) const = default;
+};
+
+TEST(Aggregates, Plain) {
+  expect_round_trip(Point{1, 2});
+  expect_round_trip(Padded{'a', 1.5, true});
+  expect_round_trip(Rich{1, "twenty characters...", {1, 2, 3}, {{"a", 1}, {"b", 2}, {"c", 3}}});
+  expect_round_trip(Nested{{{1, 2}, {3, 4}}, {'b', 2.5, false}, Rich{}, {{5, 6}}});
+  expect_round_trip(std::vector<Padded>{{'a', 1, true}, {'b', 2, false}});
+  expect_round_trip(std::vector<Point>(100, Point{1, 2}));
+  expect_load_into(Nested{{}, {}, Rich{}, {{1, 2}, {3, 4}}}, Nested{{}, {}, std::nullopt, {{5, 6}}});
+}
+
+TEST(Aggregates, PaddingIsNotSent) {
+  EXPECT_EQ(saved(Padded{'a', 1, true}).size(), 1U + 8U + 1U);
+  EXPECT_EQ(saved(Point{1, 2}).size(), sizeof(Point));
+}
+
+TEST(Aggregates, Empty) {
+  expect_round_trip(Empty{});
+  expect_round_trip(HoldsEmpty{{}, 5, {}});
+  expect_round_trip(std::vector<Empty>(9));
+}
+
+// What members a type has, not only how many: everything that makes counting hard.
+struct TakesAnything {
+  std::any any;
+};
+struct Awkward {
+  std::optional<int> optional;
+  std::variant<std::string, int> variant;
+  std::string text;
+  int numbers[3];
+  char name[2][4];
+  std::array<int, 2> array;
+  Point point;
+  std::unique_ptr<int> pointer;
+  const int constant;
+  Empty empty;
+};
+static_assert(detail::kMembers<TakesAnything> == 1);
+static_assert(detail::kMembers<Awkward> == 10);
+static_assert(detail::kMembers<Empty> == 0);
+static_assert(detail::kMembers<Nested> == 4);
+static_assert(Archivable<Rich> && Archivable<Nested>);
+static_assert(!Archivable<TakesAnything>);
+
+// Constructed from an int and in no other way. Its default constructor is private.
+class Closed {
+ public:
+  explicit Closed(int value) : value_(value) {}
+  bool operator==(const Closed&) const = default;
+
+ private:
+  friend class brood::Access;
+  Closed() = default;
+  template <class A>
+  void serialize(A& archive) {
+    archive(value_);
+  }
+  int value_ = 0;
+};
+
+// No default constructor, although each of them can be made from parts.
+struct NoDefault {
+  Closed first;
+  std::optional<int> second;
+  std::variant<int, std::string> third;
+  std::string fourth;
+  std::vector<Closed> fifth;
+  Point sixth;
+  bool operator==(const NoDefault&) const = default;
+};
+static_assert(detail::kMembers<NoDefault> == 6);
+
+struct Constant {
+  const int number;
+  const std::string text;
+  bool operator==(const Constant&) const = default;
+};
+
+struct Fixed {
+  const int a;
+  double b;
+  bool operator==(const Fixed&) const = default;
+};
+
+TEST(Aggregates, WithoutDefaultConstructor) {
+  const NoDefault value{Closed(1), 2, "three", "four", {Closed(5), Closed(55)}, {6, 7}};
+  expect_round_trip(value);
+  expect_round_trip(std::vector<NoDefault>{value, value});
+  expect_round_trip(std::optional<NoDefault>(value));
+  expect_round_trip(std::array<NoDefault, 2>{value, value});
+  expect_round_trip(std::map<std::string, NoDefault>{{"a", value}});
+  expect_round_trip(std::variant<int, NoDefault>(value));
+  expect_round_trip(std::pair<int, NoDefault>(1, value));
+}
+
+TEST(Aggregates, ConstMembers) {
+  expect_round_trip(Constant{1, "a"});
+  expect_round_trip(std::vector<Constant>{{1, "a"}, {2, "b"}});
+  expect_load_into(Fixed{1, 2}, Fixed{3, 4});
+  expect_load_into(std::pair<int, Fixed>{0, {1, 2}}, std::pair<int, Fixed>{1, {3, 4}});
+}
+
+struct MoveOnly {
+  std::unique_ptr<int> pointer;
+  std::string text;
+};
+
+TEST(Aggregates, MoveOnly) {
+  const auto copy = loaded<MoveOnly>(saved(MoveOnly{std::make_unique<int>(4), "a"}));
+  EXPECT_EQ(*copy.pointer, 4);
+  EXPECT_EQ(copy.text, "a");
+  std::vector<MoveOnly> many;
+  many.push_back({std::make_unique<int>(1), "b"});
+  EXPECT_EQ(*loaded<std::vector<MoveOnly>>(saved(many)).at(0).pointer, 1);
+}
+
+struct Largest {
+  char m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11, m12, m13, m14, m15, m16;
+  int m17, m18, m19, m20, m21, m22, m23, m24, m25, m26, m27, m28, m29, m30, m31;
+  std::string m32;
+  bool operator==(const Largest&) const = default;
+};
+struct TooLarge {
+  char m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11, m12, m13, m14, m15, m16;
+  int m17, m18, m19, m20, m21, m22, m23, m24, m25, m26, m27, m28, m29, m30, m31, m32, m33;
+};
+
+TEST(Aggregates, ThirtyTwoMembers) {
+  Largest value{};
+  value.m1 = 'a';
+  value.m31 = 31;
+  value.m32 = "32";
+  expect_round_trip(value);
+  static_assert(detail::kMembers<Largest> == 32);
+  static_assert(!Archivable<TooLarge>);
+}
+
+struct LargeBulk {
+  double numbers[20'000];
+};
+
+TEST(Aggregates, LargeBulk) {
+  auto value = std::make_unique<LargeBulk>();
+  for (int i = 0; i < 20'000; ++i) value->numbers[i] = i;
+  EXPECT_EQ((*loaded<std::unique_ptr<LargeBulk>>(saved(value))).numbers[19'999], 19'999);
+}
+
+// --- types that contain themselves ----------------------------------------------------------------------------------
+
+struct Tree {
+  int value = 0;
+  std::vector<Tree> children;
+  bool operator==(const Tree&) const = default;
+};
+struct List {
+  int value = 0;
+  std::unique_ptr<List> next;
+};
+struct Json : std::variant<std::nullptr_t, double, std::string, std::vector<Json>, std::map<std::string, Json>> {
+  using variant::variant;
+};
+class Custom {
+ public:
+  std::vector<Custom> children;
+  template <class A>
+  void serialize(A& archive) {
+    archive(children);
+  }
+};
+
+static_assert(detail::kCountsLevel<Tree> && detail::kCountsLevel<List> && detail::kCountsLevel<Json>);
+static_assert(!detail::kCountsLevel<std::vector<Tree>> && !detail::kCountsLevel<Rich>);
+
+TEST(Recursion, Trees) {
+  expect_round_trip(Tree{1, {{2, {}}, {3, {{4, {}}}}}});
+  expect_round_trip(Json(std::vector<Json>{Json(1.5), Json("a"), Json(std::map<std::string, Json>{{"k", Json(nullptr)}})}),
+                    [](const Json& a, const Json& b) { return saved(a) == saved(b); });
+}
+
+List list_of(unsigned length) {
+  List head;
+  for (unsigned i = 1; i < length; ++i) {
+    auto rest = std::make_unique<List>(std::move(head));
+    head = List{0, std::move(rest)};
+  }
+  return head;
+}
+
+TEST(Recursion, DepthIsLimitedWhenSaving) {
+  EXPECT_NO_THROW(saved(list_of(kMaxDepth)));
+  EXPECT_THROW(saved(list_of(kMaxDepth + 1)), ArchiveError);
+}
+
+// Each level of such a list takes five bytes: a value and a flag that says that another follows.
+TEST(Recursion, DepthIsLimitedWhenLoading) {
+  const auto bytes_of = [](unsigned levels) {
+    Writer writer;
+    for (unsigned i = 0; i < levels; ++i) {
+      writer.put(0);
+      writer.put<char>(i + 1 < levels);
+    }
+    return writer.take();
+  };
+  EXPECT_NO_THROW(loaded<List>(bytes_of(kMaxDepth)));
+  EXPECT_THROW(loaded<List>(bytes_of(kMaxDepth + 1)), ArchiveError);
+  const Bytes ones(100'000, std::byte{1});  // one child in one child in one child...
+  EXPECT_THROW(loaded<Custom>(ones), ArchiveError);
+}
+
+TEST(Recursion, LevelsEndAgain) {
+  std::vector<Tree> wide(3 * kMaxDepth);
+  expect_load_into<std::vector<Tree>>({}, wide);
+}
+
+// --- types that say what they consist of ----------------------------------------------------------------------------
+
+class Cereal {
+ public:
+  Cereal() = default;
+  Cereal(int a, std::string b) : a_(a), b_(std::move(b)) {}
+  template <class A>
+  void serialize(A& archive) {
+    archive(a_, b_);
+  }
+  bool operator==(const Cereal&) const = default;
+
+ private:
+  int a_ = 0;
+  std::string b_;
+};
+
+class Boost {
+ public:
+  Boost() = default;
+  Boost(int a, std::string b) : a_(a), b_(std::move(b)) {}
+  bool operator==(const Boost&) const = default;
+
+ private:
+  friend class brood::Access;
+  template <class A>
+  void serialize(A& archive, const unsigned version) {
+    if (version == 0) archive& a_& b_;
+  }
+  int a_ = 0;
+  std::string b_;
+};
+
+class Directions {
+ public:
+  int value = 0;
+  template <class A>
+  void serialize(A& archive) {
+    if constexpr (A::is_saving::value) {
+      archive << value + 1;
+    } else {
+      static_assert(A::is_loading::value);
+      archive >> value;
+    }
+  }
+};
+
+class Sealed {
+ public:
+  explicit Sealed(int v = 0) : value(v) {}
+  int value;
+  bool operator==(const Sealed&) const = default;
+};
+template <class A>
+void serialize(A& archive, Sealed& sealed) {
+  archive(sealed.value);
+}
+
+TEST(Serialize, EveryForm) {
+  expect_round_trip(Cereal(1, "a"));
+  expect_round_trip(Boost(1, "a"));
+  expect_round_trip(Sealed(5));
+  expect_round_trip(Closed(5));
+  expect_round_trip(std::vector<Closed>{Closed(1), Closed(2)});
+  expect_round_trip(std::vector<Cereal>{{1, "a"}, {2, "b"}});
+  Directions value;
+  value.value = 1;
+  EXPECT_EQ(loaded<Directions>(saved(value)).value, 2);
+}
+
+class Base {
+ public:
+  int a = 0;
+  template <class A>
+  void serialize(A& archive) {
+    archive(a);
+  }
+  bool operator==(const Base&) const = default;
+};
+class Derived : public Base {
+ public:
+  int b = 0;
+  bool operator==(const Derived&) const = default;
+};
+class Renamed : public Base {};
+class Complete : public Base {
+ public:
+  int b = 0;
+  template <class A>
+  void serialize(A& archive) {
+    Base::serialize(archive);
+    archive(b);
+  }
+  bool operator==(const Complete&) const = default;
+};
+struct Numbers : std::vector<int> {
+  using vector::vector;
+};
+struct NamedNumbers : std::vector<int> {
+  using vector::vector;
+  std::string name;
+};
+
+// What a derived class adds must not be lost without a word.
+TEST(Serialize, Inherited) {
+  static_assert(!Archivable<Derived>);
+  static_assert(!Archivable<NamedNumbers>);
+  expect_round_trip(Renamed());
+  expect_round_trip(Numbers{1, 2});
+  Complete value;
+  value.a = 1;
+  value.b = 2;
+  expect_round_trip(value);
+}
+
+class Virtual {
+ public:
+  virtual ~Virtual() = default;
+  int value = 0;
+  template <class A>
+  void serialize(A& archive) {
+    archive(value);
+  }
+};
+
+TEST(Serialize, ClassWithVirtualFunctions) {
+  Virtual value;
+  value.value = 3;
+  EXPECT_EQ(loaded<Virtual>(saved(value)).value, 3);
+}
+
+struct Throws {
+  template <class A>
+  void serialize(A&) {
+    throw std::runtime_error("no");
+  }
+};
+
+TEST(Serialize, ItsExceptionsComeThrough) {
+  Writer writer;
+  writer.allow_references(true);
+  EXPECT_THROW(save(writer, Throws()), std::runtime_error);
+  EXPECT_TRUE(writer.references_allowed());
+  writer.reset();
+  save(writer, 5);
+  EXPECT_EQ(loaded<int>(writer.take()), 5);
+}
+
+}  // namespace
+}  // namespace brood::wire
