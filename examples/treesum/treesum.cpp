@@ -98,6 +98,7 @@ class Treesum {
     hash_all();
     const bool written = print_digests();
     if (!written) std::fprintf(stderr, "treesum: cannot write the output: %s\n", std::strerror(errno));
+    std::ranges::sort(walk_.unreadable, {}, &Unreadable::path);
     print_unreadable(stderr, walk_.unreadable);
     summary_.seconds = seconds_since_start();
     if (!arguments_.quiet) print_summary(stderr, summary_);

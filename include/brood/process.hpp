@@ -26,11 +26,9 @@
 #include <utility>
 #include <vector>
 
-namespace brood {
+#include <brood/start_method.hpp>
 
-// How a new process comes to life. `fork`: as a copy of the caller. The others are names for now: asking for one is a
-// ProcessError; get_all_start_methods() says what there is.
-enum class StartMethod { fork, forkserver, spawn };
+namespace brood {
 
 // The first line of main() in a program that uses `spawn` or `forkserver`: in a child of those it runs the child's work
 // and does not return. In every other process, and under `fork`, it returns at once. Keeps nothing of its arguments.

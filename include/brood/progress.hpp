@@ -12,6 +12,8 @@
 // A bar never breaks the program: when the terminal or the disk behind it is stopped, gone or full, it is not drawn.
 #pragma once
 
+#include <brood/detail/progress_counter.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -22,13 +24,13 @@
 #include <type_traits>
 #include <utility>
 
-#include <brood/detail/progress_counter.hpp>
-
 namespace brood {
 
 namespace bars {
 class Bar;
 }
+template <class R>
+class ProgressRange;
 
 struct ProgressOptions {
   // How many there will be. Unknown (or passed): the line has figures but no bar.
@@ -86,8 +88,7 @@ class ProgressItem {
   ProgressItem(std::string_view key, std::string_view value) : ProgressItem(key) { text_ += value; }
   ProgressItem(std::string_view key, const char* value) : ProgressItem(key, std::string_view(value)) {}
   template <class Number>
-    requires std::is_arithmetic_v<Number>
-  ProgressItem(std::string_view key, Number value) : ProgressItem(key) {
+  requires std::is_arithmetic_v<Number> ProgressItem(std::string_view key, Number value) : ProgressItem(key) {
     if constexpr (std::is_same_v<Number, bool>) {
       text_ += value ? "true" : "false";
     } else if constexpr (std::is_floating_point_v<Number>) {
@@ -130,15 +131,17 @@ class Progress {
 
   // `k` more are done. Some nanoseconds when nothing has to be drawn.
   void update(std::uint64_t k = 1) noexcept {
-    const std::uint64_t n = counter_->n.fetch_add(k, std::memory_order_relaxed) + k;
-    if (n >= counter_->wake.load(std::memory_order_relaxed)) [[unlikely]] look(n);
+    const std::uint64_t n =
+        counter_->n.fetch_add(k, std::memory_order_relaxed) + k + counter_->loop.load(std::memory_order_relaxed);
+    if (n >= counter_->wake.load(std::memory_order_relaxed)) [[unlikely]]
+      look(n);
   }
   // `n` are done altogether.
   void update_to(std::uint64_t n) noexcept;
   // Nothing more is done, but time goes on: for loops that wait.
   void tick() noexcept;
 
-  std::uint64_t n() const noexcept { return counter_->n.load(std::memory_order_relaxed); }
+  std::uint64_t n() const noexcept { return counter_->count(); }
   std::optional<std::uint64_t> total() const noexcept;
   // Takes effect with the next drawing.
   void set_total(std::optional<std::uint64_t> total) noexcept;
@@ -165,6 +168,16 @@ class Progress {
   void close() noexcept;
 
  private:
+  template <class R>
+  friend class ProgressRange;
+
+  // update() for the one loop over the bar's range.
+  void count_in_loop() noexcept {
+    counter_->loop.store(counter_->loop.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    const std::uint64_t n = counter_->count();
+    if (n >= counter_->wake.load(std::memory_order_relaxed)) [[unlikely]]
+      look(n);
+  }
   void look(std::uint64_t n) noexcept;
   void set_text(std::string ProgressOptions::*member, std::string_view text);
 

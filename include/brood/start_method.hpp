@@ -1,4 +1,5 @@
-// How a process comes to be.
+// How a process comes to be. Only `fork` is available in this version; asking for another is a ProcessError, and
+// get_all_start_methods() says what there is.
 #pragma once
 
 namespace brood {

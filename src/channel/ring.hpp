@@ -72,6 +72,7 @@ class RingReader {
     refresh();
     return window();
   }
+  std::uint64_t position() const noexcept { return head_; }
   bool ready() const noexcept { return head_ != tail_ || tail_word_->load(std::memory_order_acquire) != head_; }
 
   // Steps over bytes; the writer may reuse them only after release().

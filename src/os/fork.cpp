@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/single_threaded.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -57,7 +58,12 @@ bool is_parent(pid_t expected) noexcept {
   return parent == expected || parent == 0;
 }
 
-bool is_single_threaded() noexcept { return __libc_single_threaded != 0; }
+bool is_single_threaded() noexcept {
+  if (__libc_single_threaded != 0) return true;
+  // That is only ever cleared. The folder has a link for itself, its parent and each thread.
+  struct stat task {};
+  return ::stat("/proc/self/task", &task) == 0 && task.st_nlink == 3;
+}
 
 void die_with_parent(pid_t expected_parent) {
   if (call(Call::prctl, [] { return ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); }) < 0) {

@@ -158,26 +158,21 @@ bool enter_cwd(Plan& plan) {
 
 bool execute(Plan& plan) {
   // As a shell does: go on along the PATH, and remember a file that was there but could not be run.
-  bool refused = false;
+  const char* refused = nullptr;
   for (const std::string& program : plan.programs) {
     call(Call::execve, [&] {
       return ::execve(program.c_str(), const_cast<char**>(plan.argv.data()), const_cast<char**>(plan.envp.data()));
     });
-    if (errno == ENOENT || errno == ENOTDIR) {
-      if (!refused) failed(plan, "execve", 0, program.c_str());
-    } else if (errno == EACCES) {
-      if (!refused) failed(plan, "execve", 0, program.c_str());
-      refused = true;
-    } else {
-      return failed(plan, "execve", 0, program.c_str());
-    }
+    if (errno == EACCES && refused == nullptr) refused = program.c_str();
+    if (errno != EACCES && errno != ENOENT && errno != ENOTDIR) return failed(plan, "execve", 0, program.c_str());
   }
-  // Nowhere on the PATH: the name that was asked for says more than the last place.
-  if (!refused && plan.programs.size() > 1) {
-    const std::string& asked = plan.options->program;
-    plan.failed_text = asked.empty() ? plan.argv.front() : asked.c_str();
+  if (refused != nullptr) {
+    errno = EACCES;
+    return failed(plan, "execve", 0, refused);
   }
-  return false;
+  // Nowhere: the name that was asked for says more than the last place.
+  const std::string& asked = plan.options->program;
+  return failed(plan, "execve", 0, asked.empty() ? plan.argv.front() : asked.c_str());
 }
 
 int run_child(void* argument) {

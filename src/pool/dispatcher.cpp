@@ -15,8 +15,14 @@ namespace {
 constexpr unsigned kRoundsBetweenLooks = 256;
 constexpr std::int64_t kLongestSpinNs = 50'000;
 constexpr std::int64_t kShortestSpinNs = 2'000;
+constexpr unsigned kOffersBetweenSteps = 16;
 // How soon to look again at workers that hold tasks which others could have.
 constexpr std::int64_t kShareAlarmNs = 250'000;
+
+bool has_room(const WorkerSlot& worker) {
+  auto& ring = worker.link->tasks;
+  return ring.window(ring.capacity() / 8).size() >= ring.capacity() / 8;
+}
 
 }  // namespace
 
@@ -61,7 +67,8 @@ void Dispatcher::accept(Parcel* parcel) {
 }
 
 void Dispatcher::offer(Job& job) {
-  step(nullptr);
+  // Looking for answers after each of many small calls would cost more than the calls.
+  if ((idle_.empty() && hungry_.empty()) || ++offers_ % kOffersBetweenSteps == 0) step(nullptr);
   mine_ = &job;
   if (pending_.empty()) feed();
   mine_ = nullptr;
@@ -90,11 +97,17 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   const auto something_came = [&] {
     if (attention_.load(std::memory_order_relaxed)) return true;
     return std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) {
-      return worker->life == WorkerSlot::Life::alive && worker->link->results.ready();
+      return worker->life == WorkerSlot::Life::alive &&
+             (worker->link->results.ready() || (worker->outgoing != nullptr && has_room(*worker)));
     });
   };
   if (!busy_.empty() && busy_.size() < options_.cpus) {
-    const std::int64_t until_ns = std::min(os::now_ns() + spin_ns_, deadline.at_ns());
+    // A stream is at work on the other side: it will not be long.
+    const bool streams = streaming_ > 0 || std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) {
+                           return worker->incoming;
+                         });
+    const std::int64_t spin_ns = streams ? kLongestSpinNs : spin_ns_;
+    const std::int64_t until_ns = std::min(os::now_ns() + spin_ns, deadline.at_ns());
     do {
       for (int i = 0; i < 32; ++i) {
         if (something_came()) {
@@ -112,10 +125,7 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   if (++sleep_epoch_ == 0) ++sleep_epoch_;
   page_.words().sleep_epoch.store(sleep_epoch_, std::memory_order_seq_cst);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  const bool room_came = std::any_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker->outgoing != nullptr && !worker->link->tasks.window(1).empty();
-  });
-  if (!something_came() && !room_came) {
+  if (!something_came()) {
     std::array<os::PollItem, 2> items{os::PollItem{.fd = doorbell_.fd()}, os::PollItem{.fd = backend_.event_fd()}};
     os::poll(items, os::Deadline::at(std::min(deadline.at_ns(), next_alarm_ns())));
     if (items[0].readable) doorbell_.clear();

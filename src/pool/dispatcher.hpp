@@ -88,6 +88,7 @@ class Dispatcher {
   bool feed();
   bool has_source() noexcept;
   WorkerSlot* pick() noexcept;
+  bool next_task_is_fast() const noexcept;
   bool feed_worker(WorkerSlot& worker);
   bool send_parcel(WorkerSlot& worker, Parcel* parcel);
   bool send_input(WorkerSlot& worker, Job& job);
@@ -154,6 +155,7 @@ class Dispatcher {
   unsigned failed_starts_ = 0;   // in a row
   unsigned streaming_ = 0;       // workers with something outgoing
   unsigned rounds_ = 0;
+  unsigned offers_ = 0;
   std::int64_t spin_ns_ = 20'000;
   bool stopping_ = false;
   bool news_ = false;

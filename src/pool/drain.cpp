@@ -38,6 +38,7 @@ bool Dispatcher::drain(WorkerSlot& worker) {
     return false;
   }
   measure(worker, function);
+  if (mine_ != nullptr) mine_->task_ns.store(mine_->known->task_ns, std::memory_order_relaxed);
   if (worker.outstanding() == 0) {
     worker.load_ns = 0;
     worker.in_busy = false;

@@ -127,9 +127,9 @@ class Engine {
   std::condition_variable service_cv_;
   ParcelQueue posted_;                  // guarded by mutex_
   std::deque<Job*> callbacks_;          // guarded by mutex_; each holds a reference
-  bool service_idle_ = false;           // guarded by mutex_
   bool service_stop_ = false;           // guarded by mutex_
   std::thread service_;                 // guarded by mutex_
+  std::atomic<bool> service_parked_{false};     // it sleeps until it is notified
   std::atomic<bool> has_callbacks_{false};
   std::atomic<bool> service_must_stop_{false};  // the same as service_stop_, for the service thread while it drives
   std::atomic<std::thread::id> service_id_{};

@@ -28,16 +28,21 @@ bool Dispatcher::has_source() noexcept {
   return !pending_.empty() || (mine_ != nullptr && !mine_->input_done && !mine_->stopped.load(std::memory_order_relaxed) && mine_->next_index < mine_->window_end);
 }
 
-// Idle workers first, the most recently used of them: it may still be awake, and its memory is warm.
+// Idle workers first, the most recently used of them: it may still be awake, and its memory is warm. But waking one costs
+// more than a little waiting behind fast tasks, and whatever waits too long is taken back.
 WorkerSlot* Dispatcher::pick() noexcept {
-  for (auto* lane : {&idle_, &hungry_}) {
-    if (lane->empty()) continue;
-    WorkerSlot* const worker = lane->back();
-    lane->pop_back();
-    worker->lane = WorkerSlot::Lane::none;
-    return worker;
-  }
-  return nullptr;
+  const bool squeeze_in = !idle_.empty() && !hungry_.empty() && hungry_.back()->load_ns < kShareNs && next_task_is_fast();
+  auto& lane = idle_.empty() || squeeze_in ? hungry_ : idle_;
+  if (lane.empty()) return nullptr;
+  WorkerSlot* const worker = lane.back();
+  lane.pop_back();
+  worker->lane = WorkerSlot::Lane::none;
+  return worker;
+}
+
+bool Dispatcher::next_task_is_fast() const noexcept {
+  const Job* const job = pending_.empty() ? mine_ : pending_.front()->job;
+  return job != nullptr && job->known->task_ns > 0 && job->known->task_ns < kShareNs;
 }
 
 void Dispatcher::update_lane(WorkerSlot& worker) {
@@ -208,9 +213,11 @@ bool Dispatcher::stream_out(WorkerSlot& worker) {
   bool moved = false;
   while (worker.outgoing_piece < parcel.pieces()) {
     const auto piece = parcel.piece(worker.outgoing_piece).subspan(worker.outgoing_offset);
-    const auto window = ring.window(1);
+    // Not by every little room that comes free: the two sides would only pass a cache line back and forth.
+    const std::size_t worthwhile = std::min(piece.size(), ring.capacity() / 8);
+    const auto window = ring.window(worthwhile);
+    if (window.size() < worthwhile) break;
     const std::size_t count = std::min(piece.size(), window.size());
-    if (count == 0 && !piece.empty()) break;
     std::memcpy(window.data(), piece.data(), count);
     ring.publish(count);
     moved = true;

@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 // How long nobody else must have driven before the service thread does; longer while others keep driving.
 constexpr std::chrono::nanoseconds kShortestPatience = 200us;
 constexpr std::chrono::nanoseconds kLongestPatience = 20ms;
+// A burst of calls with pauses does not wake it each time.
+constexpr unsigned kLooksBeforeParking = 8;
 
 }  // namespace
 
@@ -23,10 +25,11 @@ bool Engine::on_service_thread() const noexcept { return service_id_.load() == s
 
 void Engine::start_service() {
   if (service_started_.load(std::memory_order_acquire)) {
-    // Parked only when nothing was open: from then on it looks by itself.
-    if (open_jobs_.load(std::memory_order_relaxed) > 1) return;
+    // While it is not parked it looks by itself, soon enough.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (!service_parked_.load(std::memory_order_relaxed)) return;
     const std::lock_guard lock(mutex_);
-    if (service_idle_) service_cv_.notify_one();
+    service_cv_.notify_one();
     return;
   }
   const std::lock_guard lock(mutex_);
@@ -40,6 +43,7 @@ void Engine::serve() {
   service_id_.store(std::this_thread::get_id());
   std::chrono::nanoseconds patience = kShortestPatience;
   std::uint64_t seen_turns = turns_.load();
+  unsigned idle_looks = 0;
   std::unique_lock lock(mutex_);
   for (;;) {
     if (!callbacks_.empty()) {
@@ -53,14 +57,21 @@ void Engine::serve() {
       continue;
     }
     if (service_stop_) return;
-    if (open_jobs_.load() == 0) {
-      service_idle_ = true;
-      service_cv_.wait(lock);
-      service_idle_ = false;
+    if (open_jobs_.load() == 0 && ++idle_looks > kLooksBeforeParking) {
+      service_parked_.store(true, std::memory_order_seq_cst);
+      if (open_jobs_.load(std::memory_order_seq_cst) == 0) service_cv_.wait(lock);
+      service_parked_.store(false, std::memory_order_relaxed);
+      idle_looks = 0;
+      patience = kShortestPatience;
       continue;
     }
     service_cv_.wait_for(lock, patience);
     if (!callbacks_.empty() || service_stop_) continue;
+    if (open_jobs_.load() == 0) {
+      patience = std::min(2 * patience, kLongestPatience);
+      continue;
+    }
+    idle_looks = 0;
     const std::uint64_t turns = turns_.load();
     if (turns != seen_turns || waiters_.load() > 0 || !try_turn()) {
       seen_turns = turns;

@@ -120,29 +120,33 @@ class Worker final : private wire::Answer, private wire::Source {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     ring(true);
     while (!link_.tasks.ready()) {
-      if (spin([&] { return link_.tasks.ready(); })) break;
-      link_.sleep_for_tasks(words().task_tail.load(std::memory_order_relaxed));
+      if (spin_for_frame()) break;
+      link_.sleep_for_tasks(link_.tasks.position());
     }
     begun_ns_ = os::now_ns();
     return link_.tasks.window();
   }
 
+  // Waits a little without sleeping, if there is a core for it.
   template <class Ready>
-  bool spin(Ready ready) {
+  bool spin(std::int64_t for_ns, Ready ready) const {
     const channel::PoolWords& pool = page_.words();
     if (pool.busy_workers.load(std::memory_order_relaxed) >= pool.cpus.load(std::memory_order_relaxed)) return false;
-    const std::int64_t until_ns = os::now_ns() + spin_ns_;
+    const std::int64_t until_ns = os::now_ns() + for_ns;
     do {
       for (int i = 0; i < 32; ++i) {
-        if (ready()) {
-          spin_ns_ = std::min(2 * spin_ns_, kLongestSpinNs);
-          return true;
-        }
+        if (ready()) return true;
         os::cpu_relax();
       }
     } while (os::now_ns() < until_ns);
-    spin_ns_ = std::max(spin_ns_ / 2, kShortestSpinNs);
     return false;
+  }
+
+  // Between tasks: as long as it has paid lately.
+  bool spin_for_frame() {
+    const bool came = spin(spin_ns_, [&] { return link_.tasks.ready(); });
+    spin_ns_ = came ? std::min(2 * spin_ns_, kLongestSpinNs) : std::max(spin_ns_ / 2, kShortestSpinNs);
+    return came;
   }
 
   void define(const wire::FrameHeader& header, std::span<const std::byte> payload) {
@@ -209,8 +213,8 @@ class Worker final : private wire::Answer, private wire::Source {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (words().wants_space.load(std::memory_order_relaxed) != 0) ring(true);
     while (!link_.tasks.ready()) {
-      if (spin([&] { return link_.tasks.ready(); })) break;
-      link_.sleep_for_tasks(words().task_tail.load(std::memory_order_relaxed));
+      if (spin(kLongestSpinNs, [&] { return link_.tasks.ready(); })) break;
+      link_.sleep_for_tasks(link_.tasks.position());
     }
     const auto window = link_.tasks.window();
     given_ = static_cast<std::size_t>(std::min<std::uint64_t>(window.size(), unread_));
@@ -309,6 +313,7 @@ class Worker final : private wire::Answer, private wire::Source {
       if (window.size() >= wanted) return window;
       std::atomic_thread_fence(std::memory_order_seq_cst);
       ring(true);
+      if (spin(kLongestSpinNs, [&] { return link_.results.window(wanted).size() >= wanted; })) continue;
       const std::uint64_t seen = words().result_head.load(std::memory_order_acquire);
       if (link_.results.window(wanted).size() < wanted) link_.sleep_for_space(seen);
     }
@@ -356,7 +361,7 @@ class Worker final : private wire::Answer, private wire::Source {
     link_.results.publish(kRecordBytes);
     for (std::size_t i = 0; i < parcel.pieces(); ++i) {
       for (auto piece = parcel.piece(i); !piece.empty();) {
-        const auto window = room(1);
+        const auto window = room(std::min(piece.size(), capacity / 8));
         const std::size_t count = std::min({piece.size(), window.size(), capacity / 4});
         std::memcpy(window.data(), piece.data(), count);
         link_.results.publish(count);

@@ -161,7 +161,6 @@ TemplateProcess::TemplateProcess(ChildMain child_main, void* context) : generati
   pid_ = os::fork_process();
   if (pid_ == 0) {
     mine.reset();
-    os::set_process_name("brood-template");
     if (os::parent_process_id() != caller) os::exit_now(0);
     Server(child_main, context, std::move(theirs), std::move(self), mask.previous()).run();
   }

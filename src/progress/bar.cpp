@@ -72,7 +72,8 @@ Bar::Bar(ProgressOptions&& from, std::int64_t now_ns)
            add_ns(now_ns, to_ns(from.delay))),
       options(std::move(from)),
       layout_(named([&] { return Layout::parse(options.bar_format); })),
-      colour_(named([&] { return on_terminal ? colour_sequence(options.colour) : (colour_sequence(options.colour), ""); })),
+      colour_(
+          named([&] { return on_terminal ? colour_sequence(options.colour) : (colour_sequence(options.colour), ""); })),
       charset_(options.fill.empty() ? std::nullopt
                                     : std::optional(named([&] { return Charset::custom(options.fill); }))),
       ascii_(options.ascii ? *options.ascii : !locale_is_utf8()),
@@ -96,14 +97,14 @@ std::optional<std::uint64_t> Bar::total() const noexcept {
 }
 
 std::string Bar::line(std::int64_t now_ns, std::optional<int> columns, std::optional<int> rows) {
-  const std::uint64_t n = counter.n.load(std::memory_order_relaxed);
+  const std::uint64_t n = counter.count();
   sample(n, now_ns);
   pace.drawn(counter, n, now_ns);
   return text(n, now_ns, columns, rows, speed_.per_second());
 }
 
 std::string Bar::last_line(std::int64_t now_ns, std::optional<int> columns, std::optional<int> rows) {
-  return text(counter.n.load(std::memory_order_relaxed), now_ns, columns, rows, std::nullopt);
+  return text(counter.count(), now_ns, columns, rows, std::nullopt);
 }
 
 void Bar::sample(std::uint64_t n, std::int64_t now_ns) noexcept {

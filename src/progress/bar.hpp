@@ -4,11 +4,11 @@
 // change by a thread that the child does not have; only `counter`, `generation` and `fd` may be used there.
 #pragma once
 
+#include <brood/progress.hpp>
+
 #include <cstdint>
 #include <optional>
 #include <string>
-
-#include <brood/progress.hpp>
 
 #include "os/terminal.hpp"
 #include "progress/fill.hpp"
@@ -42,14 +42,6 @@ class Bar {
   bool may_show_text(std::int64_t now_ns) noexcept;
   void restart(std::int64_t now_ns) noexcept;
 
- private:
-  Bar(ProgressOptions&& options, std::int64_t now_ns);
-
-  void sample(std::uint64_t n, std::int64_t now_ns) noexcept;
-  std::string text(std::uint64_t n, std::int64_t now_ns, std::optional<int> columns, std::optional<int> rows,
-                   std::optional<double> rate) const;
-
- public:
   // Constant.
   const std::uint64_t generation;
   const int fd;
@@ -71,6 +63,12 @@ class Bar {
   Bar* next_abandoned = nullptr;
 
  private:
+  Bar(ProgressOptions&& options, std::int64_t now_ns);
+
+  void sample(std::uint64_t n, std::int64_t now_ns) noexcept;
+  std::string text(std::uint64_t n, std::int64_t now_ns, std::optional<int> columns, std::optional<int> rows,
+                   std::optional<double> rate) const;
+
   const Layout layout_;
   const std::string colour_;
   const std::optional<Charset> charset_;  // of `fill`

@@ -59,7 +59,7 @@ class Display {
   void paint(const Bar* bar, std::optional<std::string_view> above, Wait wait, std::int64_t now_ns);
 
   const os::FileIdentity terminal_;
-  int fd_;  // of a bar that is open, for there is one, or was when the last thing was drawn
+  int fd_;                   // of a bar that is open, for there is one, or was when the last thing was drawn
   std::vector<Slot> slots_;  // by row
   Screen screen_;
   int columns_ = 0;

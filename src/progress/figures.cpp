@@ -15,7 +15,7 @@ std::string two_digits(std::int64_t value) {
   return text;
 }
 
-std::string shorter(double value, std::string exact) {
+std::string shorter(double value, const std::string& exact) {
   std::string rounded = std::isfinite(value) ? print_real(value, 'g', 3) : exact;
   // An exponent is written with one digit where one is enough.
   if (const std::size_t e = rounded.find('e'); e != std::string::npos && rounded[e + 2] == '0') rounded.erase(e + 2, 1);

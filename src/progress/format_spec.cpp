@@ -58,7 +58,7 @@ std::string grouped(std::string_view digits, char separator, std::size_t group) 
   return text;
 }
 
-std::string without_point_zeros(std::string text) {
+std::string without_point_zeros(const std::string& text) {
   const std::size_t end = text.find('e');
   const std::string exponent = end == std::string::npos ? "" : text.substr(end);
   std::string mantissa = text.substr(0, end);
@@ -98,9 +98,9 @@ std::string shortest(double value) {
   const double size = std::fabs(value);
   const bool fixed = size == 0 || (size >= 1e-4 && size < 1e16);
   char text[64];
-  const auto end = std::to_chars(text, text + sizeof text, value,
-                                 fixed ? std::chars_format::fixed : std::chars_format::scientific)
-                       .ptr;
+  const auto end =
+      std::to_chars(text, text + sizeof text, value, fixed ? std::chars_format::fixed : std::chars_format::scientific)
+          .ptr;
   std::string result(text, end);
   if (fixed && result.find('.') == std::string::npos) result += ".0";
   return result;

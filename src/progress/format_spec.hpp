@@ -1,4 +1,5 @@
-// The part after the colon in "{percentage:3.0f}": Python's format specification, which tqdm's bar formats are written in.
+// The part after the colon in "{percentage:3.0f}": Python's format specification, which tqdm's bar formats are written
+// in.
 //
 //   [[fill]align][sign][#][0][width][, or _][.precision][type]
 //

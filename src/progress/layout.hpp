@@ -56,8 +56,8 @@ struct BarSpec {
 
 struct Piece {
   Field field = Field::literal;
-  std::string text;           // of a literal; of {eta}: its strftime format
-  FormatSpec spec;            // of text and numbers
+  std::string text;             // of a literal; of {eta}: its strftime format
+  FormatSpec spec;              // of text and numbers
   bool number_as_text = false;  // {n!s:>8}
   BarSpec bar;
 };

@@ -95,19 +95,32 @@ std::string time_of_day(const Figures& figures, const char* format) {
 
 std::string_view text_of(const Figures& figures, Field field) {
   switch (field) {
-    case Field::colour: return figures.meter.colour_name;
-    case Field::desc: return figures.meter.desc;
-    case Field::elapsed: return figures.elapsed;
-    case Field::l_bar: return figures.l_bar;
-    case Field::n_fmt: return figures.n_fmt;
-    case Field::postfix: return figures.postfix;
-    case Field::r_bar: return figures.r_bar;
-    case Field::rate_fmt: return figures.rate_fmt;
-    case Field::rate_inv_fmt: return figures.rate_inv_fmt;
-    case Field::rate_noinv_fmt: return figures.rate_noinv_fmt;
-    case Field::remaining: return figures.remaining;
-    case Field::total_fmt: return figures.total_fmt;
-    default: return figures.meter.unit;
+    case Field::colour:
+      return figures.meter.colour_name;
+    case Field::desc:
+      return figures.meter.desc;
+    case Field::elapsed:
+      return figures.elapsed;
+    case Field::l_bar:
+      return figures.l_bar;
+    case Field::n_fmt:
+      return figures.n_fmt;
+    case Field::postfix:
+      return figures.postfix;
+    case Field::r_bar:
+      return figures.r_bar;
+    case Field::rate_fmt:
+      return figures.rate_fmt;
+    case Field::rate_inv_fmt:
+      return figures.rate_inv_fmt;
+    case Field::rate_noinv_fmt:
+      return figures.rate_noinv_fmt;
+    case Field::remaining:
+      return figures.remaining;
+    case Field::total_fmt:
+      return figures.total_fmt;
+    default:
+      return figures.meter.unit;
   }
 }
 
@@ -116,22 +129,33 @@ std::optional<std::uint64_t> integer_of(const Figures& figures, Field field) {
     return value ? std::optional<std::uint64_t>(static_cast<std::uint64_t>(*value)) : std::nullopt;
   };
   switch (field) {
-    case Field::n: return figures.meter.n;
-    case Field::ncols: return known(figures.meter.ncols);
-    case Field::nrows: return known(figures.meter.nrows);
-    case Field::total: return figures.total;
-    default: return figures.meter.unit_divisor;
+    case Field::n:
+      return figures.meter.n;
+    case Field::ncols:
+      return known(figures.meter.ncols);
+    case Field::nrows:
+      return known(figures.meter.nrows);
+    case Field::total:
+      return figures.total;
+    default:
+      return figures.meter.unit_divisor;
   }
 }
 
 std::optional<double> real_of(const Figures& figures, Field field) {
   switch (field) {
-    case Field::elapsed_s: return figures.meter.elapsed_s;
-    case Field::percentage: return figures.fraction * 100;
-    case Field::rate: return figures.rate_inv.value_or(0) > 1 ? figures.rate_inv : figures.rate;
-    case Field::rate_inv: return figures.rate_inv;
-    case Field::rate_noinv: return figures.rate;
-    default: return figures.remaining_s;
+    case Field::elapsed_s:
+      return figures.meter.elapsed_s;
+    case Field::percentage:
+      return figures.fraction * 100;
+    case Field::rate:
+      return figures.rate_inv.value_or(0) > 1 ? figures.rate_inv : figures.rate;
+    case Field::rate_inv:
+      return figures.rate_inv;
+    case Field::rate_noinv:
+      return figures.rate;
+    default:
+      return figures.remaining_s;
   }
 }
 

@@ -71,7 +71,8 @@ std::uint64_t Pace::step(std::uint64_t n, std::int64_t now_ns) noexcept {
 
 void Pace::drawn(const ProgressCounter& counter, std::uint64_t n, std::int64_t now_ns) noexcept {
   const auto later = [&](std::int64_t ns) { return ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + ns; };
-  const std::int64_t interval_ns = rules_.lines ? std::max(rules_.mininterval_ns, kLinesEvery_ns) : rules_.mininterval_ns;
+  const std::int64_t interval_ns =
+      rules_.lines ? std::max(rules_.mininterval_ns, kLinesEvery_ns) : rules_.mininterval_ns;
   draw_at_ns_.store(later(interval_ns), std::memory_order_relaxed);
   tenth_at_ns_.store(later(rules_.mininterval_ns), std::memory_order_relaxed);
   tenth_n_.store(next_tenth(n, counter.total.load(std::memory_order_relaxed)), std::memory_order_relaxed);
@@ -81,7 +82,7 @@ void Pace::drawn(const ProgressCounter& counter, std::uint64_t n, std::int64_t n
 void Pace::jump(ProgressCounter& counter, std::uint64_t n) noexcept {
   // A look that is under way would put `wake` where the old count belongs. It takes some nanoseconds.
   while (looking_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
-  counter.n.store(n, std::memory_order_relaxed);
+  counter.set_count(n);
   counter.wake.store(0, std::memory_order_relaxed);
   last_n_ = n;
   step_ = 1;

@@ -8,10 +8,10 @@
 // stuck in a look of a thread that the child does not have; the child must not use it.
 #pragma once
 
+#include <brood/detail/progress_counter.hpp>
+
 #include <atomic>
 #include <cstdint>
-
-#include <brood/detail/progress_counter.hpp>
 
 namespace brood::bars {
 

@@ -68,7 +68,8 @@ void Progress::look(std::uint64_t n) noexcept {
 }
 
 void Progress::update_to(std::uint64_t n) noexcept {
-  const std::uint64_t before = counter_->n.exchange(n, std::memory_order_relaxed);
+  const std::uint64_t before = counter_->count();
+  counter_->set_count(n);
   if (bar_ == nullptr || bar_->inherited()) return;
   if (n < before) bar_->pace.jump(*counter_, n);
   if (n >= counter_->wake.load(std::memory_order_relaxed)) look(n);
@@ -82,7 +83,8 @@ std::optional<std::uint64_t> Progress::total() const noexcept {
 }
 
 void Progress::set_total(std::optional<std::uint64_t> total) noexcept {
-  if (counter_ != &nowhere) counter_->total.store(total.value_or(detail::ProgressCounter::kUnknown), std::memory_order_relaxed);
+  if (counter_ != &nowhere)
+    counter_->total.store(total.value_or(detail::ProgressCounter::kUnknown), std::memory_order_relaxed);
 }
 
 void Progress::set_text(std::string ProgressOptions::*member, std::string_view text) {
@@ -120,7 +122,7 @@ void Progress::refresh() noexcept {
 void Progress::reset(std::optional<std::uint64_t> total) noexcept {
   if (total) set_total(total);
   if (bar_ == nullptr || bar_->inherited()) {
-    counter_->n.store(0, std::memory_order_relaxed);
+    counter_->set_count(0);
     return;
   }
   bar_->pace.jump(*counter_, 0);
@@ -131,5 +133,13 @@ void Progress::close() noexcept {
   if (bar_ == nullptr || bar_->inherited()) return;
   harmlessly([&] { Renderer::instance().close(*bar_); });
 }
+
+namespace detail {
+
+// For the pool's headers, which know a Progress by its name only.
+void advance_progress(Progress& bar, std::uint64_t by);
+void advance_progress(Progress& bar, std::uint64_t by) { bar.update(by); }
+
+}  // namespace detail
 
 }  // namespace brood

@@ -4,7 +4,9 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 #include <vector>
 
 namespace brood::wire {
@@ -100,7 +102,7 @@ std::string layout_hash(ProgramHeaders headers, const ReadImage& read) {
   return "layout-" + to_hex(bytes);
 }
 
-bool read_at(std::ifstream& file, std::uint64_t offset, void* to, std::size_t size) {
+bool read_at(std::istream& file, std::uint64_t offset, void* to, std::size_t size) {
   file.clear();
   file.seekg(static_cast<std::streamoff>(offset));
   file.read(static_cast<char*>(to), static_cast<std::streamsize>(size));
@@ -115,7 +117,13 @@ std::string identity_of(ProgramHeaders headers, const ReadImage& read) {
 }
 
 std::string identity_of_file(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return {};  // to open a pipe may take for ever
   std::ifstream file(path, std::ios::binary);
+  return identity_of_file(file);
+}
+
+std::string identity_of_file(std::istream& file) {
   ElfW(Ehdr) start;
   if (!file || !read_at(file, 0, &start, sizeof(start))) return {};
   const bool is_ours = std::memcmp(start.e_ident, ELFMAG, SELFMAG) == 0 &&

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <iosfwd>
 #include <span>
 #include <string>
 
@@ -22,5 +23,6 @@ std::string identity_of(ProgramHeaders headers, const ReadImage& read);
 
 // The identity of the module in a file; empty when it is not a file that could be loaded here.
 std::string identity_of_file(const std::string& path);
+std::string identity_of_file(std::istream& file);
 
 }  // namespace brood::wire

@@ -51,7 +51,8 @@ TEST(Counting, BarsComeAndGoInManyThreads) {
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < each; ++i) {
-        ProgressOptions options{.total = 2, .desc = std::to_string(t), .leave = false, .mininterval = 0s, .fd = terminal.fd()};
+        ProgressOptions options{
+            .total = 2, .desc = std::to_string(t), .leave = false, .mininterval = 0s, .fd = terminal.fd()};
         if (t % 2 == 0) options.position = t;
         Progress bar(std::move(options));
         bar.update();

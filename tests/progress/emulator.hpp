@@ -64,7 +64,8 @@ class Emulator {
   const std::string& strange() const { return strange_; }
 
  private:
-  using Line = std::vector<std::string>;  // a cell holds a character with its marks; empty: the right half of a wide one
+  using Line =
+      std::vector<std::string>;  // a cell holds a character with its marks; empty: the right half of a wide one
 
   static Line trimmed(const Line& line, std::size_t least) {
     Line result = line;
@@ -111,7 +112,8 @@ class Emulator {
 
   void control(char kind, const std::string& parameter, std::size_t count) {
     wrap_pending_ = kind == 'm' && wrap_pending_;
-    const std::size_t top = lines_.size() > static_cast<std::size_t>(rows_) ? lines_.size() - static_cast<std::size_t>(rows_) : 0;
+    const std::size_t top =
+        lines_.size() > static_cast<std::size_t>(rows_) ? lines_.size() - static_cast<std::size_t>(rows_) : 0;
     if (kind == 'm') {
     } else if (kind == 'A') {
       row_ = row_ >= top + count ? row_ - count : top;
@@ -137,7 +139,8 @@ class Emulator {
       wrap_pending_ = false;
       line_feed();
     }
-    if (line().size() < column_ + static_cast<std::size_t>(width)) line().resize(column_ + static_cast<std::size_t>(width), " ");
+    if (line().size() < column_ + static_cast<std::size_t>(width))
+      line().resize(column_ + static_cast<std::size_t>(width), " ");
     line()[column_++] = std::move(character);
     if (width == 2) line()[column_++] = "";
     if (column_ == static_cast<std::size_t>(columns_)) {

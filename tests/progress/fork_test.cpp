@@ -22,7 +22,8 @@ using testing::PseudoTerminal;
 using Lines = std::vector<std::string>;
 
 ProgressOptions plain(const PseudoTerminal& terminal, const char* desc) {
-  return {.total = 10, .desc = desc, .bar_format = "{desc} {n_fmt}/{total_fmt}", .mininterval = 0s, .fd = terminal.fd()};
+  return {
+      .total = 10, .desc = desc, .bar_format = "{desc} {n_fmt}/{total_fmt}", .mininterval = 0s, .fd = terminal.fd()};
 }
 
 template <class F>

@@ -75,13 +75,15 @@ TEST(Lines, FirstAndLastOfAFastLoop) {
 TEST(Lines, HoldNoControlCodes) {
   File file;
   {
-    Progress bar({.total = 10, .desc = "a\rb", .mininterval = 0s, .fd = file.fd(), .colour = "green", .postfix = "\x1b[31mred"});
+    Progress bar(
+        {.total = 10, .desc = "a\rb", .mininterval = 0s, .fd = file.fd(), .colour = "green", .postfix = "\x1b[31mred"});
     for (int i = 0; i < 10; ++i) bar.update();
     bar.write("a line");
     bar.set_postfix("x\ny");
     bar.refresh();
   }
-  for (const char c : file.text()) EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20) << static_cast<int>(c);
+  for (const char c : file.text())
+    EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20) << static_cast<int>(c);
   const Lines lines = file.lines();
   ASSERT_GE(lines.size(), 3u);
   EXPECT_TRUE(lines.front().starts_with("a b:   0%|")) << lines.front();
@@ -154,7 +156,7 @@ TEST(Harmless, NobodyReads) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   ::close(ends[0]);
-  ASSERT_EQ(std::signal(SIGPIPE, SIG_DFL), SIG_DFL);
+  const auto previous = std::signal(SIGPIPE, SIG_DFL);
   {
     Progress bar({.total = 10, .mininterval = 0s, .fd = ends[1]});
     for (int i = 0; i < 10; ++i) bar.update();
@@ -164,6 +166,7 @@ TEST(Harmless, NobodyReads) {
   sigset_t pending;
   ::sigpending(&pending);
   EXPECT_EQ(sigismember(&pending, SIGPIPE), 0);
+  std::signal(SIGPIPE, previous);
   ::close(ends[1]);
 }
 

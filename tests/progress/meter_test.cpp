@@ -36,9 +36,8 @@ std::string answer(const testing::Golden::Input& input) {
 
 TEST(Meter, AnswersAsTqdmDoes) {
   for (const testing::Golden& golden : testing::kGolden) {
-    EXPECT_EQ(answer(golden.input), golden.line)
-        << "bar_format \"" << golden.input.bar_format << "\", n " << golden.input.n << ", ncols "
-        << golden.input.ncols.value_or(-1);
+    EXPECT_EQ(answer(golden.input), golden.line) << "bar_format \"" << golden.input.bar_format << "\", n "
+                                                 << golden.input.n << ", ncols " << golden.input.ncols.value_or(-1);
   }
 }
 
@@ -50,7 +49,8 @@ TEST(Meter, LeavesOutTheColonAfterAnEmptyDescription) {
 }
 
 TEST(Meter, ShowsAQuestionMarkForNumbersThatAreNotKnown) {
-  EXPECT_EQ(answer({.n = 1, .bar_format = "{total} {rate} {rate:6.1f}|{ncols:<3}|{nrows:03}|{eta}"}), "? ?      ?|?  |  ?|?");
+  EXPECT_EQ(answer({.n = 1, .bar_format = "{total} {rate} {rate:6.1f}|{ncols:<3}|{nrows:03}|{eta}"}),
+            "? ?      ?|?  |  ?|?");
 }
 
 TEST(Meter, NeverDividesByZeroNorOverflows) {
@@ -66,7 +66,8 @@ TEST(Meter, TellsTheTimeOfDayOfTheEnd) {
   const std::time_t after = std::time(nullptr) + 3600;
   EXPECT_GE(std::stoll(text), before);
   EXPECT_LE(std::stoll(text), after);
-  EXPECT_EQ(answer({.n = 1, .total = 2, .elapsed_s = 1, .bar_format = "{eta}"}).size(), std::string("2024-01-01 00:00:00").size());
+  EXPECT_EQ(answer({.n = 1, .total = 2, .elapsed_s = 1, .bar_format = "{eta}"}).size(),
+            std::string("2024-01-01 00:00:00").size());
 }
 
 TEST(Figures, ShortenNumbersAsTqdmDoes) {

@@ -59,7 +59,8 @@ ProgressOptions plain(int fd) { return {.bar_format = "{n}/{total_fmt}", .minint
 
 TEST(ProgressStream, ShowsWhatIsCompletedWhileItWaits) {
   PseudoTerminal terminal;
-  FakeStream<int> stream({{1, false}, {2, false}, {3, false}, {3, false}, {4, true}, {4, true}, {4, true}, {4, true}}, 4);
+  FakeStream<int> stream({{1, false}, {2, false}, {3, false}, {3, false}, {4, true}, {4, true}, {4, true}, {4, true}},
+                         4);
   std::vector<Lines> seen;
   stream.on_wait = [&](std::uint64_t) { seen.push_back(terminal.lines()); };
   std::vector<int> elements;
@@ -119,9 +120,9 @@ TEST(ProgressStream, ItsExceptionLeavesACleanTerminal) {
   FakeStream<int> stream({{1, true}, {2, true}, {5, true}, {5, true}}, 5);
   stream.fails_at = 3;
   std::vector<int> elements;
-  EXPECT_THROW(
-      for (const int element : progress(std::move(stream), plain(terminal.fd()))) elements.push_back(element),
-      std::out_of_range);
+  EXPECT_THROW(for (const int element
+                    : progress(std::move(stream), plain(terminal.fd()))) elements.push_back(element),
+               std::out_of_range);
   EXPECT_EQ(elements, (std::vector<int>{0, 1}));
   EXPECT_EQ(terminal.lines(), Lines{"2/5"});
   EXPECT_EQ(terminal.settled().cursor_row(), 1u);

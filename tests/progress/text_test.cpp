@@ -40,8 +40,14 @@ TEST(Text, LeavesNothingThatMovesTheCursor) {
   EXPECT_EQ(single_line("a\nb\tc\rd\x7f", Colours::keep), "a b c d ");
   EXPECT_EQ(single_line("\x1b[2J\x1b[32mx\x1b[A", Colours::keep), "\x1b[32mx");
   EXPECT_EQ(single_line("\x1b[32mx\x1b[0m", Colours::remove), "x");
-  EXPECT_EQ(single_line("\x1b" "c", Colours::keep), " c");
-  EXPECT_EQ(single_line("\xc2\x9b" "5A\x9b", Colours::keep), " 5A ");
+  EXPECT_EQ(single_line("\x1b"
+                        "c",
+                        Colours::keep),
+            " c");
+  EXPECT_EQ(single_line("\xc2\x9b"
+                        "5A\x9b",
+                        Colours::keep),
+            " 5A ");
   EXPECT_EQ(single_line("é日", Colours::remove), "é日");
 }
 

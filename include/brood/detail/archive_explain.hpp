@@ -40,7 +40,7 @@ constexpr void refuse_scalar() {
 template <class T>
 constexpr void refuse_owner() {
   using E = typename T::element_type;
-  constexpr bool one = !std::is_array_v<E> && requires(const T& v) { static_cast<bool>(&*v); };
+  constexpr bool one = !std::is_void_v<E> && requires(const T& v) { *v; };
   static_assert(one, "brood: a smart pointer to an array or to void does not know how much it points to. Use std::vector");
   static_assert(!one || !std::is_polymorphic_v<E>,
                 "brood: a smart pointer to a class with virtual functions would lose the derived part. Use std::variant, "

@@ -252,7 +252,7 @@ constexpr std::string_view spelling() {
 // A smart pointer to one object, which it deletes in the usual way.
 template <class T>
 constexpr bool owns_one() {
-  if constexpr (std::is_array_v<typename T::element_type> || !requires(const T& v) { static_cast<bool>(&*v); }) {
+  if constexpr (!requires(const T& v) { *v; } || std::is_void_v<typename T::element_type>) {
     return false;
   } else if constexpr (UniqueLike<T>) {
     return spelling<typename T::deleter_type>().find("default_delete<") != std::string_view::npos;

@@ -100,8 +100,8 @@ constexpr bool supported(Use use, const Chain* chain) {
     return true;
   } else {
     if (!supported_alone<T>(use)) return false;
-    if (position_in(chain, &kTypeTag<T>) != 0) return true;
-    const Chain here{&kTypeTag<T>, chain};
+    if (position_in(chain, kTypeTag<T>) != 0) return true;
+    const Chain here{kTypeTag<T>, chain};
     return all_supported(children<T>(), use_of_parts<T>(use), &here);
   }
 }

@@ -51,19 +51,31 @@ constexpr auto children() {
   }
 }
 
+// Tells types apart in constant expressions. (By their spelling: GCC cannot compare the addresses of two templates' data
+// there when it compiles for UBSan. Two unnamed types may be spelled alike; then kind and size tell.)
+struct TypeTag {
+  const char* spelling;
+  std::size_t size;
+  Kind kind;
+};
+
 template <class T>
-inline constexpr char kTypeTag = 0;
+inline constexpr TypeTag kTypeTag{spelling<T>().data(), sizeof(T), kKind<T>};
+
+constexpr bool is_same(const TypeTag& a, const TypeTag& b) {
+  return a.size == b.size && a.kind == b.kind && __builtin_strcmp(a.spelling, b.spelling) == 0;
+}
 
 struct Chain {
-  const char* type;
+  const TypeTag& type;
   const Chain* up;
 };
 
 // How many steps up the chain the type is, from 1; 0 when it is not in the chain.
-constexpr std::size_t position_in(const Chain* chain, const char* type) {
+constexpr std::size_t position_in(const Chain* chain, const TypeTag& type) {
   std::size_t steps = 1;
   for (; chain != nullptr; chain = chain->up, ++steps) {
-    if (chain->type == type) return steps;
+    if (is_same(chain->type, type)) return steps;
   }
   return 0;
 }
@@ -71,23 +83,23 @@ constexpr std::size_t position_in(const Chain* chain, const char* type) {
 // --- does a type contain itself? ------------------------------------------------------------------------------------
 
 template <class T>
-constexpr bool reaches(const char* goal, bool through_aggregates, const Chain* chain);
+constexpr bool reaches(const TypeTag& goal, bool through_aggregates, const Chain* chain);
 
 template <class... C>
-constexpr bool any_reaches(Types<C...>, [[maybe_unused]] const char* goal, [[maybe_unused]] bool through_aggregates,
+constexpr bool any_reaches(Types<C...>, [[maybe_unused]] const TypeTag& goal, [[maybe_unused]] bool through_aggregates,
                            [[maybe_unused]] const Chain* chain) {
   return (reaches<std::remove_const_t<C>>(goal, through_aggregates, chain) || ...);
 }
 
 template <class T>
-constexpr bool reaches([[maybe_unused]] const char* goal, [[maybe_unused]] bool through_aggregates,
+constexpr bool reaches([[maybe_unused]] const TypeTag& goal, [[maybe_unused]] bool through_aggregates,
                        [[maybe_unused]] const Chain* chain) {
   if constexpr (!std::is_class_v<T> && !std::is_array_v<T>) {
     return false;
   } else {
-    if (&kTypeTag<T> == goal) return true;
-    if ((kKind<T> == Kind::aggregate && !through_aggregates) || position_in(chain, &kTypeTag<T>) != 0) return false;
-    const Chain here{&kTypeTag<T>, chain};
+    if (is_same(kTypeTag<T>, goal)) return true;
+    if ((kKind<T> == Kind::aggregate && !through_aggregates) || position_in(chain, kTypeTag<T>) != 0) return false;
+    const Chain here{kTypeTag<T>, chain};
     return any_reaches(children<T>(), goal, through_aggregates, &here);
   }
 }
@@ -96,7 +108,7 @@ constexpr bool reaches([[maybe_unused]] const char* goal, [[maybe_unused]] bool 
 template <class T>
 inline constexpr bool kCountsLevel =
     kKind<T> == Kind::custom ||
-    any_reaches(children<T>(), &kTypeTag<T>, kKind<T> == Kind::aggregate, nullptr);
+    any_reaches(children<T>(), kTypeTag<T>, kKind<T> == Kind::aggregate, nullptr);
 
 // --- its hash -------------------------------------------------------------------------------------------------------
 
@@ -149,8 +161,8 @@ constexpr std::uint64_t hash_walk([[maybe_unused]] const Chain* chain) {
   if constexpr (kKind<T> == Kind::enumeration) {
     return hash_walk<std::underlying_type_t<T>>(chain);
   } else {
-    if (const std::size_t steps = position_in(chain, &kTypeTag<T>); steps != 0) return mix(0x900, steps);
-    const Chain here{&kTypeTag<T>, chain};
+    if (const std::size_t steps = position_in(chain, kTypeTag<T>); steps != 0) return mix(0x900, steps);
+    const Chain here{kTypeTag<T>, chain};
     return hash_all(children<T>(), mix(0, hash_seed<T>()), &here);
   }
 }

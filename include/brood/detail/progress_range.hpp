@@ -19,8 +19,8 @@ namespace detail {
 // Results that arrive while others are still being worked on, such as the ones of Pool::imap.
 template <class S>
 concept ProgressStreamSource = requires(S& stream, std::chrono::nanoseconds wait) {
-  { *stream.next_for(wait) };
-  { static_cast<bool>(stream.next_for(wait)) };
+  {*stream.next_for(wait)};
+  {static_cast<bool>(stream.next_for(wait))};
   { stream.completed() } -> std::convertible_to<std::uint64_t>;
   { stream.total() } -> std::convertible_to<std::optional<std::uint64_t>>;
   { stream.done() } -> std::convertible_to<bool>;
@@ -78,7 +78,7 @@ class ProgressRange<R>::Iterator {
   decltype(auto) operator*() const { return *base_; }
   Iterator& operator++() {
     ++base_;
-    bar_->update();
+    bar_->count_in_loop();
     return *this;
   }
   void operator++(int) { ++*this; }
@@ -102,8 +102,8 @@ class ProgressStream {
  public:
   class Iterator;
   struct Sentinel {};
-  using Element = std::remove_cvref_t<decltype(*std::declval<std::remove_reference_t<S>&>().next_for(
-      std::chrono::nanoseconds()))>;
+  using Element =
+      std::remove_cvref_t<decltype(*std::declval<std::remove_reference_t<S>&>().next_for(std::chrono::nanoseconds()))>;
 
   ProgressStream(S&& stream, ProgressOptions&& options)
       : interval_(interval_of(options)), stream_(std::forward<S>(stream)), bar_(with_total(std::move(options))) {}
@@ -188,14 +188,14 @@ class ProgressStream<S>::Iterator {
 //
 // Throws what the constructor of Progress throws. An exception out of the loop ends the bar where it stands.
 template <detail::ProgressIterable R>
-  requires(!detail::ProgressStreamSource<std::remove_reference_t<R>>)
-ProgressRange<R> progress(R&& range, ProgressOptions options = {}) {
+requires(!detail::ProgressStreamSource<std::remove_reference_t<R>>)
+    ProgressRange<R> progress(R&& range, ProgressOptions options = {}) {
   return ProgressRange<R>(std::forward<R>(range), std::move(options));
 }
 
 template <class S>
-  requires detail::ProgressStreamSource<std::remove_reference_t<S>>
-ProgressStream<S> progress(S&& stream, ProgressOptions options = {}) {
+requires detail::ProgressStreamSource<std::remove_reference_t<S>> ProgressStream<S> progress(
+    S&& stream, ProgressOptions options = {}) {
   return ProgressStream<S>(std::forward<S>(stream), std::move(options));
 }
 
