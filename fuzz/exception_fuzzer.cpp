@@ -21,7 +21,8 @@ void check(const std::exception_ptr& exception) {
     std::rethrow_exception(exception);
   } catch (const std::exception& caught) {
     const auto* remote = dynamic_cast<const brood::RemoteError*>(&caught);
-    if (remote == nullptr || std::strlen(caught.what()) > std::strlen(remote->what())) std::abort();
+    if (remote == nullptr || caught.what() == nullptr) std::abort();
+    static_cast<void>(std::strlen(caught.what()) + std::strlen(remote->what()));
     if (const auto* system = dynamic_cast<const std::system_error*>(&caught)) {
       static_cast<void>(system->code().message());
     }

@@ -4,7 +4,7 @@
 //   - bool, integers (also 128 bit), characters, floating point, enums, std::byte;
 //   - C arrays, std::array, std::pair, std::tuple, std::complex, std::bitset, std::chrono durations and time points;
 //   - every standard container, std::string and its kin, std::filesystem::path, std::stack, std::queue,
-//     std::priority_queue;
+//     std::priority_queue, std::valarray;
 //   - std::optional, std::variant, std::expected, and std::unique_ptr and std::shared_ptr, which stand for the value
 //     they own: two shared_ptr to one object arrive as two objects;
 //   - plain aggregates of these with up to 32 members, move-only ones as well;
@@ -47,6 +47,12 @@ namespace brood::wire {
 
 // Nesting that is refused.
 inline constexpr unsigned kMaxDepth = 1000;
+
+// Memory of at least this size that is about to be filled goes through prepare_large(), which calls what was set last:
+// the place for advice to the system's memory manager. Thread safety: all.
+inline constexpr std::size_t kLargeBytes = std::size_t{4} << 20U;
+void set_large_advice(void (*advice)(void* data, std::size_t bytes) noexcept) noexcept;
+void prepare_large(void* data, std::size_t bytes) noexcept;
 
 // The receiving end of save(). Bytes go into a window of the caller's and, once they do not fit there, into a buffer of
 // the Writer's own, to which those in the window are moved.
@@ -226,9 +232,15 @@ class Reader {
   template <class T>
     requires std::is_arithmetic_v<T>
   T get() {
-    T value;
-    read(&value, sizeof(T));
-    return value;
+    if constexpr (std::is_same_v<T, bool>) {
+      const auto byte = get<unsigned char>();
+      if (byte > 1) fail("a bool that is neither 0 nor 1");
+      return byte == 1;
+    } else {
+      T value;
+      read(&value, sizeof(T));
+      return value;
+    }
   }
 
   // The next `size` bytes side by side: where they are, or copied to `scratch` when a window ends within them.
@@ -390,13 +402,13 @@ namespace brood::wire {
 
 template <class... T>
 Writer& Writer::operator()(const T&... values) {
-  (save(*this, values), ...);
+  (wire::save(*this, values), ...);
   return *this;
 }
 
 template <class... T>
 Reader& Reader::operator()(T&... values) {
-  (load_into(*this, values), ...);
+  (wire::load_into(*this, values), ...);
   return *this;
 }
 

@@ -20,15 +20,6 @@ const std::atomic<std::uint32_t>& low_half(const std::atomic<std::uint64_t>& wor
 // The memory is zeroed by the kernel, which is the initial value of every word but these.
 Words* words_at(const os::Mapping& header) noexcept { return std::launder(reinterpret_cast<Words*>(header.data())); }
 
-void sleep_until_changed(std::atomic<Sleep>& flag, Sleep reason, const std::atomic<std::uint64_t>& word,
-                         std::uint64_t seen) {
-  flag.store(reason, std::memory_order_seq_cst);
-  if (word.load(std::memory_order_seq_cst) == seen) {
-    os::futex_wait(low_half(word), static_cast<std::uint32_t>(seen), os::Deadline::never());
-  }
-  flag.store(Sleep::awake, std::memory_order_relaxed);
-}
-
 }  // namespace
 
 os::Fd make_channel_memory(const RingSizes& sizes) {
@@ -86,12 +77,9 @@ WorkerEnd::WorkerEnd(os::Mapping header, os::Mapping task_memory, os::Mapping re
   result_memory_.exclude_from_fork();
 }
 
-void WorkerEnd::sleep_for_tasks(std::uint64_t seen) const {
-  sleep_until_changed(words_->sleep, Sleep::for_tasks, words_->task_tail, seen);
-}
-
-void WorkerEnd::sleep_for_space(std::uint64_t seen) const {
-  sleep_until_changed(words_->sleep, Sleep::for_space, words_->result_head, seen);
+void WorkerEnd::wait_until_changed(const std::atomic<std::uint64_t>& word, std::uint64_t seen) {
+  if (word.load(std::memory_order_seq_cst) != seen) return;
+  os::futex_wait(low_half(word), static_cast<std::uint32_t>(seen), os::Deadline::never());
 }
 
 os::Fd make_pool_memory() { return os::make_memfd("brood-pool", kHeaderBytes); }

@@ -44,12 +44,20 @@ class WorkerEnd {
   RingReader tasks;
   RingWriter results;
 
-  // Sleeps until the dispatcher publishes beyond `seen` (for_tasks) or releases beyond `seen` (for_space).
-  void sleep_for_tasks(std::uint64_t seen) const;
-  void sleep_for_space(std::uint64_t seen) const;
+  // Sleeps until the dispatcher publishes beyond `seen` (for_tasks) or releases beyond `seen` (for_space). Between
+  // saying so and sleeping it calls `tell`, which may wake a dispatcher that sleeps itself.
+  template <class Tell>
+  void sleep(Sleep reason, std::uint64_t seen, Tell tell) const {
+    words_->sleep.store(reason, std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    tell();
+    wait_until_changed(reason == Sleep::for_tasks ? words_->task_tail : words_->result_head, seen);
+    words_->sleep.store(Sleep::awake, std::memory_order_relaxed);
+  }
 
  private:
   WorkerEnd(os::Mapping header, os::Mapping tasks, os::Mapping results);
+  static void wait_until_changed(const std::atomic<std::uint64_t>& word, std::uint64_t seen);
   os::Mapping header_, task_memory_, result_memory_;
   Words* words_;
 };

@@ -6,6 +6,7 @@
 
 #include "os/clock.hpp"
 #include "os/cpu.hpp"
+#include "os/membarrier.hpp"
 #include "os/poll.hpp"
 
 namespace brood::engine {
@@ -24,6 +25,17 @@ bool has_room(const WorkerSlot& worker) {
   return ring.window(ring.capacity() / 8).size() >= ring.capacity() / 8;
 }
 
+// Whether the worker has something for the dispatcher that it would ring for.
+bool calls(const WorkerSlot& worker) {
+  if (worker.life != WorkerSlot::Life::alive) return false;
+  if (worker.outgoing != nullptr && has_room(worker)) return true;
+  if (!worker.link->results.ready()) return false;
+  if (!worker.coarse) return true;
+  const channel::Words& words = worker.link->words();
+  return words.taken.load(std::memory_order_relaxed) >= worker.wake_at ||
+         words.sleep.load(std::memory_order_relaxed) != channel::Sleep::awake;
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(const DispatcherOptions& options, Backend& backend, channel::PoolPage& page, os::Event& doorbell,
@@ -33,7 +45,8 @@ Dispatcher::Dispatcher(const DispatcherOptions& options, Backend& backend, chann
       page_(page),
       doorbell_(doorbell),
       on_done_(std::move(on_done)),
-      on_news_(std::move(on_news)) {
+      on_news_(std::move(on_news)),
+      membarrier_(os::register_membarrier()) {
   page_.words().cpus.store(options.cpus, std::memory_order_relaxed);
   for (unsigned slot = 0; slot < options.processes; ++slot) {
     workers_.push_back(std::make_unique<WorkerSlot>());
@@ -82,8 +95,9 @@ bool Dispatcher::step(Job* mine) {
     moved |= drain(*worker);
     if (i < busy_.size() && busy_[i] == worker) ++i;
   }
-  moved |= feed();
-  if (!idle_.empty() && !busy_.empty() && take_back()) moved |= feed();
+  fed_ = feed();
+  if (!idle_.empty() && !busy_.empty() && take_back()) fed_ |= feed();
+  moved |= fed_;
   if (absent_ > 0 || ++rounds_ % kRoundsBetweenLooks == 0) moved |= look_after_workers();
   if (news_) {
     news_ = false;
@@ -96,11 +110,10 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   mine_ = mine;
   const auto something_came = [&] {
     if (attention_.load(std::memory_order_relaxed)) return true;
-    return std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) {
-      return worker->life == WorkerSlot::Life::alive &&
-             (worker->link->results.ready() || (worker->outgoing != nullptr && has_room(*worker)));
-    });
+    return std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) { return calls(*worker); });
   };
+  const bool coarse = std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) { return worker->coarse; });
+  if (coarse) set_wake_points();
   if (!busy_.empty() && busy_.size() < options_.cpus) {
     // A stream is at work on the other side: it will not be long.
     const bool streams = streaming_ > 0 || std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) {
@@ -120,11 +133,12 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
     } while (os::now_ns() < until_ns);
     spin_ns_ = std::max(spin_ns_ / 2, kShortestSpinNs);
   }
-  set_wake_points();
+  if (!coarse) set_wake_points();
   // Whoever publishes after this store sees it and rings; whatever was published before is seen below.
   if (++sleep_epoch_ == 0) ++sleep_epoch_;
   page_.words().sleep_epoch.store(sleep_epoch_, std::memory_order_seq_cst);
   std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) { return worker->unfenced; })) os::membarrier();
   if (!something_came()) {
     std::array<os::PollItem, 2> items{os::PollItem{.fd = doorbell_.fd()}, os::PollItem{.fd = backend_.event_fd()}};
     os::poll(items, os::Deadline::at(std::min(deadline.at_ns(), next_alarm_ns())));
@@ -139,16 +153,10 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
 // more, or at the end.
 void Dispatcher::set_wake_points() {
   for (WorkerSlot* const worker : busy_) {
-    std::uint64_t at = worker->answered + 1;
-    if (!worker->sent.empty()) {
-      const Job* const first = worker->sent.front().job;
-      const Job* const last = worker->sent[worker->sent.size() - 1].job;
-      if (first != nullptr && first == last && !first->each) {
-        const std::uint64_t outstanding = worker->outstanding();
-        at = worker->next_sequence - 1 - (has_source() ? outstanding / 4 : 0);
-      }
-    }
-    if (worker->wake_at == at || !worker->link) continue;
+    const std::uint64_t at = worker->coarse
+                                 ? worker->next_sequence - 1 - (has_source() ? worker->outstanding() / 4 : 0)
+                                 : worker->answered + 1;
+    if (worker->wake_at == at || worker->life != WorkerSlot::Life::alive) continue;
     worker->wake_at = at;
     worker->link->words().wake_at.store(at, std::memory_order_relaxed);
   }

@@ -54,6 +54,8 @@ class Dispatcher {
   // One round of work without blocking: drains results, feeds workers (with `mine`'s input, too, if given), looks after
   // the dead. True if anything moved.
   bool step(Job* mine);
+  // Whether the last step() gave work to a worker.
+  bool fed() const noexcept { return fed_; }
   // Looks at the backend's events now.
   bool look_after_workers();
   // Sleeps until there may be something to do, or the deadline; spins first where that pays.
@@ -95,6 +97,7 @@ class Dispatcher {
   bool define(WorkerSlot& worker, Function& function);
   void put_header(WorkerSlot& worker, std::byte* at, wire::FrameKind kind, std::uint32_t function, std::uint32_t count,
                   std::uint64_t length);
+  wire::FrameKind kind_for(const Job& job, bool streams) const noexcept;
   void record_sent(WorkerSlot& worker, Sent sent);
   bool stream_out(WorkerSlot& worker);
   void note_departure(Job& job) noexcept;
@@ -157,8 +160,10 @@ class Dispatcher {
   unsigned rounds_ = 0;
   unsigned offers_ = 0;
   std::int64_t spin_ns_ = 20'000;
+  const bool membarrier_;
   bool stopping_ = false;
   bool news_ = false;
+  bool fed_ = false;
   std::exception_ptr broken_;
   Job* mine_ = nullptr;  // the job of the thread that owns the dispatcher now
   std::atomic<bool> attention_{false};

@@ -41,7 +41,7 @@ bool Dispatcher::drain(WorkerSlot& worker) {
   if (mine_ != nullptr) mine_->task_ns.store(mine_->known->task_ns, std::memory_order_relaxed);
   if (worker.outstanding() == 0) {
     worker.load_ns = 0;
-    worker.in_busy = false;
+    worker.in_busy = worker.unfenced = worker.coarse = false;
     std::erase(busy_, &worker);
     page_.words().busy_workers.store(static_cast<std::uint32_t>(busy_.size()), std::memory_order_relaxed);
     if (worker.revoked_from != channel::kNeverRevoked) end_revocation(worker);
@@ -64,7 +64,7 @@ std::size_t Dispatcher::take_records(WorkerSlot& worker, std::span<const std::by
       worker.incoming_record = record;
       worker.incoming_left = wire::padded(record.length);
       worker.incoming_got = 0;
-      worker.incoming_bytes.reset(new std::byte[record.length]);
+      worker.incoming_bytes = os::LargeBuffer(static_cast<std::size_t>(record.length));
       return used;
     }
     const std::size_t length = has_payload ? static_cast<std::size_t>(record.length) : 0;
@@ -80,13 +80,13 @@ std::size_t Dispatcher::take_incoming(WorkerSlot& worker, std::span<const std::b
   const std::size_t taken = static_cast<std::size_t>(std::min<std::uint64_t>(window.size(), worker.incoming_left));
   const std::uint64_t missing = worker.incoming_record.length - worker.incoming_got;
   const std::size_t payload = static_cast<std::size_t>(std::min<std::uint64_t>(taken, missing));
-  std::memcpy(worker.incoming_bytes.get() + worker.incoming_got, window.data(), payload);
+  std::memcpy(worker.incoming_bytes.data() + worker.incoming_got, window.data(), payload);
   worker.incoming_got += payload;
   worker.incoming_left -= taken;
   if (worker.incoming_left > 0) return taken;
   worker.incoming = false;
   const auto bytes = std::move(worker.incoming_bytes);
-  handle(worker, worker.incoming_record, {bytes.get(), static_cast<std::size_t>(worker.incoming_record.length)});
+  handle(worker, worker.incoming_record, {bytes.data(), static_cast<std::size_t>(worker.incoming_record.length)});
   return taken;
 }
 

@@ -7,6 +7,7 @@
 
 #include "os/cpu.hpp"
 #include "os/fork.hpp"
+#include "os/large_buffer.hpp"
 #include "pool/local_backend.hpp"
 
 namespace brood::engine {
@@ -65,6 +66,7 @@ Engine::Engine(const PoolOptions& options, std::unique_ptr<Backend> (*make_backe
       dispatcher_(std::make_unique<Dispatcher>(
           dispatcher_options(options, processes_, functions_), *backend_, page_, doorbell_,
           [this](Job& job) { job_done(job); }, [this] { wake_waiters(); })) {
+  wire::set_large_advice(&os::advise_huge_pages);  // the workers inherit it
   dispatcher_->start();
 }
 
@@ -164,7 +166,9 @@ bool Engine::drive(Job* mine, os::Deadline deadline, const std::function<bool()>
     const bool moved = dispatcher_->step(mine);
     if (until()) return true;
     if (visitors_.load(std::memory_order_relaxed) > 0) yield_to_visitors();
-    if (moved) {
+    // Answers of a batch are let gather: taking each as it comes would slow the worker that writes them.
+    const bool gathers = mine != nullptr && !mine->each && !dispatcher_->fed();
+    if (moved && !gathers) {
       if (rounds % kRoundsBetweenClocks == 0 && deadline.passed()) return false;
       continue;
     }

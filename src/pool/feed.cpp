@@ -156,6 +156,10 @@ void Dispatcher::put_header(WorkerSlot& worker, std::byte* at, wire::FrameKind k
   }
 }
 
+wire::FrameKind Dispatcher::kind_for(const Job& job, bool streams) const noexcept {
+  return membarrier_ && !job.each && !streams ? wire::FrameKind::batch : wire::FrameKind::task;
+}
+
 void Dispatcher::record_sent(WorkerSlot& worker, Sent sent) {
   const double task_ns = sent.function->task_ns;
   sent.task_ns = static_cast<float>(task_ns > 0 ? task_ns : kFullNs);
@@ -163,6 +167,8 @@ void Dispatcher::record_sent(WorkerSlot& worker, Sent sent) {
   worker.next_sequence += sent.count;
   worker.load_ns += static_cast<double>(sent.task_ns) * sent.count;
   worker.bytes_sent += sent.payload_bytes;
+  worker.unfenced |= membarrier_ && !sent.job->each;
+  worker.coarse = !sent.job->each && (worker.coarse || worker.sent.empty());
   worker.sent.push(sent);
   enter_busy(worker);
 }
@@ -182,7 +188,7 @@ bool Dispatcher::send_parcel(WorkerSlot& worker, Parcel* parcel) {
   Sent sent{.job = parcel->job, .function = &function, .first = parcel->first, .count = parcel->count,
             .attempt = parcel->attempt, .payload_bytes = parcel->length()};
   sent.payload_at = ring.position() + sizeof(wire::FrameHeader);
-  put_header(worker, window.data(), wire::FrameKind::task, function.number, parcel->count, parcel->length());
+  put_header(worker, window.data(), kind_for(*parcel->job, streams), function.number, parcel->count, parcel->length());
   if (streams) {
     ring.publish(sizeof(wire::FrameHeader));
     sent.parcel = parcel;
@@ -294,7 +300,7 @@ bool Dispatcher::send_input(WorkerSlot& worker, Job& job) {
   const std::uint64_t length = frame.bytes();
   Sent sent{.job = &job, .function = &function, .first = first, .count = count, .payload_bytes = length};
   sent.payload_at = ring.position() + sizeof(wire::FrameHeader);
-  put_header(worker, window.data(), wire::FrameKind::task, function.number, count, length);
+  put_header(worker, window.data(), kind_for(job, false), function.number, count, length);
   ring.publish(sizeof(wire::FrameHeader) + wire::padded(length));
   record_sent(worker, sent);
   return true;

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "os/membarrier.hpp"
 #include "pool/dispatcher.hpp"
 
 namespace brood::engine {
@@ -38,7 +39,7 @@ void Dispatcher::begin_worker(WorkerSlot& worker) {
   worker.revoked_from = channel::kNeverRevoked;
   worker.observed_taken = 0;
   worker.observed_at_ns = 0;
-  worker.incoming = false;
+  worker.incoming = worker.unfenced = worker.coarse = false;
   worker.seen_busy_ns = worker.seen_timed_tasks = worker.wake_at = 0;
   worker.started_ns = os::now_ns();
   try {
@@ -218,6 +219,7 @@ void Dispatcher::revoke(WorkerSlot& worker) {
   channel::Words& words = worker.link->words();
   const std::uint64_t from = std::max(words.taken.load(std::memory_order_seq_cst), worker.answered) + 1;
   words.revoke_from.store(from, std::memory_order_seq_cst);
+  if (worker.unfenced) os::membarrier();
   // Whatever the ledger shows now may have been begun before the worker could see the line above. What lies beyond it
   // cannot: the worker stores its ledger first and looks at `revoke_from` second.
   const std::uint64_t may_have_begun = words.taken.load(std::memory_order_seq_cst);

@@ -12,6 +12,7 @@
 #include "os/clock.hpp"
 #include "os/cpu.hpp"
 #include "os/fork.hpp"
+#include "os/membarrier.hpp"
 #include "os/output.hpp"
 #include "pool/parcel.hpp"
 #include "wire/exception.hpp"
@@ -82,6 +83,7 @@ class Worker final : private wire::Answer, private wire::Source {
       : link_(link), page_(page), doorbell_(doorbell) {}
 
   int run() {
+    os::register_membarrier();
     for (;;) {
       wire::FrameHeader header{};
       const auto window = wait_for_frame();
@@ -98,6 +100,7 @@ class Worker final : private wire::Answer, private wire::Source {
           finalize(header.function);
           return 0;
         case wire::FrameKind::task:
+        case wire::FrameKind::batch:
           run_frame(header, window.subspan(kHeaderBytes));
           break;
       }
@@ -121,7 +124,7 @@ class Worker final : private wire::Answer, private wire::Source {
     ring(true);
     while (!link_.tasks.ready()) {
       if (spin_for_frame()) break;
-      link_.sleep_for_tasks(link_.tasks.position());
+      link_.sleep(channel::Sleep::for_tasks, link_.tasks.position(), [this] { ring(true); });
     }
     begun_ns_ = os::now_ns();
     return link_.tasks.window();
@@ -166,12 +169,13 @@ class Worker final : private wire::Answer, private wire::Source {
     if (kHeaderBytes + whole > link_.tasks.capacity() / 2) return run_streamed(callable, header);
     const std::byte* at = window.data();
     const std::byte* const end = at + header.length();
+    const bool fence = header.kind() == wire::FrameKind::task;
     for (std::uint32_t i = 0; i < header.count; ++i) {
       std::uint32_t length = 0;
       std::memcpy(&length, at, sizeof length);
       at += sizeof length;
       if (length == wire::kRestOfFrame) length = static_cast<std::uint32_t>(end - at);
-      if (!take()) {
+      if (!take(fence)) {
         decline(header.count - i);
         break;
       }
@@ -187,7 +191,7 @@ class Worker final : private wire::Answer, private wire::Source {
   void run_streamed(const Known& callable, const wire::FrameHeader& header) {
     unread_ = wire::padded(header.length());
     given_ = 0;
-    if (take()) {
+    if (take(true)) {
       try {
         std::uint32_t rest = 0;
         wire::Reader reader({}, header.length(), *this);
@@ -214,7 +218,7 @@ class Worker final : private wire::Answer, private wire::Source {
     if (words().wants_space.load(std::memory_order_relaxed) != 0) ring(true);
     while (!link_.tasks.ready()) {
       if (spin(kLongestSpinNs, [&] { return link_.tasks.ready(); })) break;
-      link_.sleep_for_tasks(link_.tasks.position());
+      link_.sleep(channel::Sleep::for_tasks, link_.tasks.position(), [this] { ring(true); });
     }
     const auto window = link_.tasks.window();
     given_ = static_cast<std::size_t>(std::min<std::uint64_t>(window.size(), unread_));
@@ -225,12 +229,18 @@ class Worker final : private wire::Answer, private wire::Source {
   // --- tasks ------------------------------------------------------------------------------------------------------
 
   // Claims the next task. False: it was revoked before. The order of the two accesses is the protocol: the dispatcher
-  // writes `revoke_from` first and reads `taken` second.
-  bool take() {
+  // writes `revoke_from` first and reads `taken` second, and one of the sides has a barrier between them: the worker
+  // here, or, for the tasks of a batch, the dispatcher on behalf of both.
+  bool take(bool fence) {
     ++sequence_;
-    words().taken.exchange(sequence_, std::memory_order_seq_cst);
+    if (fence) {
+      words().taken.exchange(sequence_, std::memory_order_seq_cst);
+    } else {
+      words().taken.store(sequence_, std::memory_order_release);
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
     ring(false);
-    return sequence_ < words().revoke_from.load(std::memory_order_seq_cst);
+    return sequence_ < words().revoke_from.load(std::memory_order_acquire);
   }
 
   void run_task(const Known& callable, wire::Reader args) {
@@ -315,7 +325,8 @@ class Worker final : private wire::Answer, private wire::Source {
       ring(true);
       if (spin(kLongestSpinNs, [&] { return link_.results.window(wanted).size() >= wanted; })) continue;
       const std::uint64_t seen = words().result_head.load(std::memory_order_acquire);
-      if (link_.results.window(wanted).size() < wanted) link_.sleep_for_space(seen);
+      if (link_.results.window(wanted).size() >= wanted) continue;
+      link_.sleep(channel::Sleep::for_space, seen, [this] { ring(true); });
     }
   }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "channel/link.hpp"
+#include "os/large_buffer.hpp"
 #include "pool/parcel.hpp"
 #include "wire/frame.hpp"
 
@@ -96,13 +97,15 @@ struct WorkerSlot {
   wire::Record incoming_record{};
   std::uint64_t incoming_left = 0;  // including padding
   std::uint64_t incoming_got = 0;
-  std::unique_ptr<std::byte[]> incoming_bytes;
+  os::LargeBuffer incoming_bytes;
 
   std::int64_t started_ns = 0;
   std::int64_t restart_at_ns = 0;  // absent: when to start the next one
   std::uint64_t seen_busy_ns = 0;
   std::uint64_t seen_timed_tasks = 0;
   std::uint64_t wake_at = 0;
+  bool unfenced = false;  // it may be at a task of a batch frame
+  bool coarse = false;  // its answers are wanted as a batch: at wake_at, or when it has nothing more to do
 
   // For stats(), over all its processes.
   std::uint64_t tasks = 0;

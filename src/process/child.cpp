@@ -109,9 +109,9 @@ int run_reporting(Process& process, const std::string& name) noexcept {
   try {
     process.run();
     return 0;
-  } catch (abi::__forced_unwind&) {
-    end(0);  // pthread_exit: it must neither be stopped nor unwind into the copy of the parent's frames
   } catch (...) {
+    // Without a type it is pthread_exit, which may neither be stopped nor unwind into the copy of the parent's frames.
+    if (abi::__cxa_current_exception_type() == nullptr) end(0);
     report(name, "ended by " + describe_current_exception());
     return 1;
   }

@@ -15,6 +15,8 @@ enum class FrameKind : std::uint8_t {
   define = 2,  // `function` is from now on the callable in the payload
   init = 3,    // run `function` (0: nothing) once, then the worker is ready
   stop = 4,    // run `function` (0: nothing) as finalizer, then exit
+  batch = 5,   // as task, but the answers are wanted together: the worker takes its tasks without a barrier each, and
+               // the dispatcher makes up for it with a membarrier when it needs to be sure
 };
 
 struct FrameHeader {

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <string>
+#include <tuple>
 
 #include "os/support.hpp"
 
@@ -14,6 +15,11 @@ using testing::error_of;
 using testing::Fault;
 
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+struct Ends {
+  Ends() { std::tie(a, b) = socket_pair(); }
+  Fd a, b;
+};
 
 struct Inbox {
   Received receive(int fd, bool wait = true, std::size_t room = 1024) {
@@ -28,7 +34,8 @@ struct Inbox {
 };
 
 TEST(Socket, KeepsMessageBoundaries) {
-  auto [a, b] = socket_pair();
+  Ends ends;
+  Fd &a = ends.a, &b = ends.b;
   EXPECT_TRUE(testing::is_close_on_exec(a.get()));
   EXPECT_TRUE(testing::is_close_on_exec(b.get()));
   EXPECT_TRUE(send_message(a.get(), bytes_of("one")));
@@ -42,7 +49,8 @@ TEST(Socket, KeepsMessageBoundaries) {
 }
 
 TEST(Socket, EndOfThePeer) {
-  auto [a, b] = socket_pair();
+  Ends ends;
+  Fd &a = ends.a, &b = ends.b;
   EXPECT_TRUE(send_message(a.get(), bytes_of("last")));
   a.reset();
   Inbox inbox;
@@ -53,7 +61,8 @@ TEST(Socket, EndOfThePeer) {
 }
 
 TEST(Socket, UnreadMessagesOfThePeerAreAReset) {
-  auto [a, b] = socket_pair();
+  Ends ends;
+  Fd &a = ends.a, &b = ends.b;
   EXPECT_TRUE(send_message(a.get(), bytes_of("never read")));
   b.reset();
   Inbox inbox;
@@ -61,8 +70,10 @@ TEST(Socket, UnreadMessagesOfThePeerAreAReset) {
 }
 
 TEST(Socket, CarriesDescriptors) {
-  auto [a, b] = socket_pair();
-  auto [c, d] = socket_pair();
+  Ends ends;
+  Fd &a = ends.a, &b = ends.b;
+  Ends others;
+  Fd &c = others.a, &d = others.b;
   const int sent[] = {c.get(), d.get(), c.get()};
   EXPECT_TRUE(send_message(a.get(), bytes_of("fds"), sent));
   c.reset();
@@ -78,7 +89,8 @@ TEST(Socket, CarriesDescriptors) {
 }
 
 TEST(Socket, AsManyDescriptorsAsFit) {
-  auto [a, b] = socket_pair();
+  Ends ends;
+  Fd &a = ends.a, &b = ends.b;
   const std::vector<int> sent(kMaxMessageFds, a.get());
   EXPECT_TRUE(send_message(a.get(), bytes_of("many"), sent));
   Inbox inbox;
@@ -89,7 +101,8 @@ TEST(Socket, AsManyDescriptorsAsFit) {
 }
 
 TEST(Socket, Misuse) {
-  auto [a, b] = socket_pair();
+  Ends ends;
+  Fd &a = ends.a, &b = ends.b;
   EXPECT_EQ(error_of([&] { send_message(a.get(), {}); }), EINVAL);
   EXPECT_EQ(error_of([] { send_message(-1, bytes_of("x")); }), EBADF);
   Inbox inbox;
@@ -99,7 +112,8 @@ TEST(Socket, Misuse) {
 }
 
 TEST(Socket, MessageLongerThanTheBuffer) {
-  auto [a, b] = socket_pair();
+  Ends ends;
+  Fd &a = ends.a, &b = ends.b;
   const int sent[] = {a.get()};
   EXPECT_TRUE(send_message(a.get(), bytes_of("too long"), sent));
   const int before = testing::count_fds();
@@ -112,7 +126,8 @@ TEST(Socket, MessageLongerThanTheBuffer) {
 // What the kernel cannot install into a full table must not be mistaken for a message without descriptors.
 TEST(Socket, NoRoomForTheDescriptors) {
   EXPECT_EQ(testing::run_in_child([] {
-              auto [a, b] = socket_pair();
+              Ends ends;
+              Fd &a = ends.a, &b = ends.b;
               const int sent[] = {0, 1, 2};
               send_message(a.get(), bytes_of("x"), sent);
               const rlimit limit{64, 4096};
@@ -132,7 +147,8 @@ TEST(Socket, Faults) {
     EXPECT_EQ(error_of([] { socket_pair(); }), EMFILE);
   }
   {
-    auto [a, b] = socket_pair();
+    Ends ends;
+    Fd &a = ends.a, &b = ends.b;
     {
       const Fault fault(Call::sendmsg, EINTR);
       EXPECT_TRUE(send_message(a.get(), bytes_of("x")));

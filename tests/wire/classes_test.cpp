@@ -260,6 +260,37 @@ TEST(Recursion, LevelsEndAgain) {
   expect_load_into<std::vector<Tree>>({}, wide);
 }
 
+// Functions of the user's with the names of ours, found by argument-dependent lookup.
+namespace user {
+struct Thing {
+  std::vector<std::string> words;
+  bool flag = false;
+  bool operator==(const Thing&) const = default;
+};
+template <class A, class T>
+void save(A&, const T&) = delete;
+template <class A, class T>
+void load_into(A&, T&) = delete;
+template <class A, class T>
+std::byte* encode(A, const T&) = delete;
+template <class A, class T>
+void fill_one(A&, T&) = delete;
+template <class... T>
+void with_members(T&&...) = delete;
+class Holder {
+ public:
+  std::vector<Thing> things{{{"a", "b"}, true}};
+  std::pair<int, Thing> pair;
+  bool operator==(const Holder&) const = default;
+  template <class A>
+  void serialize(A& archive) {
+    archive(things, pair);
+  }
+};
+}  // namespace user
+
+TEST(Aggregates, FunctionsOfTheUserAreNotCalled) { expect_round_trip(user::Holder()); }
+
 // --- types that say what they consist of ----------------------------------------------------------------------------
 
 class Cereal {
@@ -389,6 +420,27 @@ TEST(Serialize, ClassWithVirtualFunctions) {
   Virtual value;
   value.value = 3;
   EXPECT_EQ(loaded<Virtual>(saved(value)).value, 3);
+}
+
+class Immovable {
+ public:
+  Immovable() = default;
+  Immovable(const Immovable&) = delete;
+  int value = 0;
+  template <class A>
+  void serialize(A& archive) {
+    archive(value);
+  }
+};
+
+TEST(Serialize, ImmovableCanBeLoadedInto) {
+  static_assert(!Archivable<Immovable>);
+  Immovable first, second;
+  first.value = 3;
+  const Bytes bytes = saved(first);
+  Reader reader{std::span<const std::byte>(bytes)};
+  load_into(reader, second);
+  EXPECT_EQ(second.value, 3);
 }
 
 struct Throws {

@@ -12,6 +12,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <valarray>
 #include <vector>
 
 namespace brood::wire {
@@ -145,6 +146,13 @@ TEST(Containers, Adaptors) {
   expect_round_trip(heap, [](const auto& a, const auto& b) { return drained(a) == drained(b); });
 }
 
+TEST(Containers, Valarray) {
+  const auto same = [](const auto& a, const auto& b) { return std::equal(begin(a), end(a), begin(b), end(b)); };
+  expect_round_trip(std::valarray<double>{1, 2, 3}, same);
+  expect_round_trip(std::valarray<std::string>(std::string("a"), 2), same);
+  EXPECT_EQ(type_hash<std::valarray<int>>(), type_hash<std::vector<int>>());
+}
+
 TEST(Containers, MoveOnlyElements) {
   std::map<std::string, std::unique_ptr<int>> map;
   map["a"] = std::make_unique<int>(1);
@@ -171,6 +179,9 @@ TEST(Containers, ViewsCanBeSaved) {
   EXPECT_EQ(saved(std::string_view("text")), saved(std::string("text")));
   const std::vector<int> numbers{1, 2, 3};
   EXPECT_EQ(saved(std::span(numbers)), saved(numbers));
+  std::vector<int> mutable_numbers = numbers;
+  EXPECT_EQ(saved(std::span<int>(mutable_numbers)), saved(numbers));
+  static_assert(detail::Contiguous<std::span<int>> && !detail::Contiguous<std::vector<bool>>);
   EXPECT_EQ(type_hash<std::string_view>(), type_hash<std::string>());
   static_assert(is_savable<std::string_view>() && !Archivable<std::string_view>);
   static_assert(is_savable<std::vector<std::string_view>>() && !Archivable<std::vector<std::string_view>>);

@@ -21,6 +21,13 @@ TEST(ReaderTest, CountsWhatIsLeft) {
   EXPECT_THROW(reader.get<char>(), ArchiveError);
 }
 
+TEST(ReaderTest, BoolsAreChecked) {
+  const Bytes bytes{std::byte{1}, std::byte{2}};
+  Reader reader{std::span<const std::byte>(bytes)};
+  EXPECT_TRUE(reader.get<bool>());
+  EXPECT_THROW(reader.get<bool>(), ArchiveError);
+}
+
 TEST(ReaderTest, SaysWhere) {
   const Bytes bytes(7);
   Reader reader{std::span<const std::byte>(bytes)};

@@ -105,6 +105,41 @@ TEST(WriterTest, NeverRefersToWhatSerializeWrites) {
   EXPECT_EQ(writer.pieces().size(), 2U);  // only the string beside it
 }
 
+// A container whose elements exist only while one looks at them.
+class Generated {
+ public:
+  using value_type = std::array<double, kLarge / 8>;
+  class Iterator {
+   public:
+    explicit Iterator(int at) : at_(at) {}
+    value_type operator*() const {
+      value_type value{};
+      value[0] = at_;
+      return value;
+    }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return at_ != other.at_; }
+
+   private:
+    int at_;
+  };
+  Iterator begin() const { return Iterator(0); }
+  Iterator end() const { return Iterator(2); }
+  void clear() {}
+  void push_back(const value_type&) {}
+};
+
+TEST(WriterTest, NeverRefersToGeneratedElements) {
+  Writer writer;
+  writer.allow_references(true);
+  save(writer, Generated());
+  EXPECT_EQ(writer.pieces().size(), 1U);
+  EXPECT_TRUE(writer.references_allowed());
+}
+
 TEST(WriterTest, TruncateTakesBack) {
   std::array<std::byte, 8> window;
   Writer writer(window);

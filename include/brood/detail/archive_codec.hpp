@@ -27,6 +27,21 @@ concept Characters = kKind<T> == Kind::sequence && Contiguous<T> && sizeof(typen
                        text.c_str();
                      };
 
+// While a temporary is saved, which cannot be referred to later.
+class ReferencesOff {
+ public:
+  explicit ReferencesOff(Writer& writer) : writer_(writer), before_(writer.references_allowed()) {
+    writer.allow_references(false);
+  }
+  ~ReferencesOff() { writer_.allow_references(before_); }
+  ReferencesOff(const ReferencesOff&) = delete;
+  ReferencesOff& operator=(const ReferencesOff&) = delete;
+
+ private:
+  Writer& writer_;
+  bool before_;
+};
+
 struct BadValue {
   const Reader& reader;
   [[noreturn]] void operator()(const char* why) const { reader.fail(why); }
@@ -37,7 +52,7 @@ void save_one(Writer& writer, const T& value) {
   if constexpr (kBulk<T> && sizeof(T) >= Writer::kReferenceBytes) {
     writer.write_stable(__builtin_addressof(value), sizeof(T));
   } else if constexpr (kBulk<T> || kFixed<T>) {
-    encode(writer.extend(kFixedSize<T>), value);
+    detail::encode(writer.extend(kFixedSize<T>), value);
   } else if constexpr (kCountsLevel<T>) {
     const Writer::Level level(writer);
     Codec<kKind<T>>::save(writer, value);
@@ -64,14 +79,14 @@ void replace(T& value, T&& fresh) {
 template <class T>
 void fill_one(Reader& reader, T& value) {
   if constexpr (!kFillable<T>) {
-    replace(value, make_one<T>(reader));
+    detail::replace(value, detail::make_one<T>(reader));
   } else if constexpr (kBulk<T>) {
     reader.read(static_cast<void*>(__builtin_addressof(value)), sizeof(T));
   } else if constexpr (kFixed<T>) {
     std::byte scratch[kFixedSize<T>];
-    decode(reader.take(kFixedSize<T>, scratch), value, BadValue{reader});
+    detail::decode(reader.take(kFixedSize<T>, scratch), value, BadValue{reader});
   } else if constexpr (kMadeFromParts<T> && !requires { Codec<kKind<T>>::load(reader, value); }) {
-    replace(value, make_one<T>(reader));
+    detail::replace(value, detail::make_one<T>(reader));
   } else if constexpr (kCountsLevel<T>) {
     const Reader::Level level(reader);
     Codec<kKind<T>>::load(reader, value);
@@ -91,13 +106,13 @@ T make_one(Reader& reader) {
     }
   } else if constexpr ((kBulk<T> || kFixed<T>) && std::is_trivially_default_constructible_v<T>) {
     T value;  // every member is about to be set
-    fill_one(reader, value);
+    detail::fill_one(reader, value);
     return value;
   } else if constexpr (Characters<T>) {
     return Codec<kKind<T>>::template make<T>(reader);
   } else {
     T value = Access::make<T>();
-    fill_one(reader, value);
+    detail::fill_one(reader, value);
     return value;
   }
 }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace brood::detail {
 
@@ -28,6 +29,17 @@ std::size_t count_elements(const T& range) {
 template <class T>
 concept Block = Contiguous<T> && kBulk<typename T::value_type>;
 
+// Calls save(writer, element) for each element. Those of some containers are temporaries.
+template <class T, class F>
+void save_each(Writer& writer, const T& range, F save) {
+  if constexpr (std::is_reference_v<decltype(*range.begin())>) {
+    for (const auto& element : range) save(writer, element);
+  } else {
+    const ReferencesOff off(writer);
+    for (const auto& element : range) save(writer, element);
+  }
+}
+
 template <class T>
 void save_packed(Writer& writer, const T& bools) {
   unsigned bits = 0, count = 0;
@@ -43,16 +55,16 @@ void save_packed(Writer& writer, const T& bools) {
 
 template <class T>
 void save_elements(Writer& writer, const T& range) {
-  const std::size_t length = count_elements(range);
+  const std::size_t length = detail::count_elements(range);
   if constexpr (Block<T>) {
     writer.put_length(length);
     writer.write_stable(range.data(), length * sizeof(typename T::value_type));
   } else if constexpr (PackedBools<T>) {
     writer.put_length(length);
-    save_packed(writer, range);
+    detail::save_packed(writer, range);
   } else {
     writer.put_length(length);
-    for (const auto& element : range) save_one<typename T::value_type>(writer, element);
+    save_each(writer, range, [](Writer& to, const auto& element) { detail::save_one<typename T::value_type>(to, element); });
   }
 }
 
@@ -72,6 +84,7 @@ void load_block(Reader& reader, T& range, std::size_t length) {
   using E = typename T::value_type;
   constexpr std::size_t kStep = sizeof(E) < 8192 ? 8192 / sizeof(E) : 1;
   range.reserve(length);
+  if (length >= wire::kLargeBytes / sizeof(E)) wire::prepare_large(range.data(), length * sizeof(E));
   for (std::size_t done = 0; done < length;) {
     const std::size_t step = length - done < kStep ? length - done : kStep;
     range.resize(done + step);
@@ -100,7 +113,7 @@ void load_characters(Reader& reader, T& range, std::size_t length) {
   } else {
     range.assign(data, data + some.size());
   }
-  if (some.size() != length) [[unlikely]] append_characters(reader, range, length - some.size());
+  if (some.size() != length) [[unlikely]] detail::append_characters(reader, range, length - some.size());
 }
 
 template <class T>
@@ -115,12 +128,12 @@ void load_packed(Reader& reader, T& bools, std::size_t length) {
 template <class T>
 void load_growing(Reader& reader, T& range, std::size_t length) {
   using E = typename T::value_type;
-  reserve(reader, range, length);
+  detail::reserve(reader, range, length);
   for (; length != 0; --length) {
     if constexpr (std::is_default_constructible_v<E> && !kMadeFromParts<E> && requires { range.emplace_back(); }) {
-      fill_one<E>(reader, range.emplace_back());
+      detail::fill_one<E>(reader, range.emplace_back());
     } else {
-      range.push_back(make_one<E>(reader));
+      range.push_back(detail::make_one<E>(reader));
     }
   }
 }
@@ -129,7 +142,7 @@ template <>
 struct Codec<Kind::sequence> {
   template <class T>
   static void save(Writer& writer, const T& range) {
-    save_elements(writer, range);
+    detail::save_elements(writer, range);
   }
 
   // Only for Characters.
@@ -139,7 +152,7 @@ struct Codec<Kind::sequence> {
     if (length == 0) return T();
     const auto some = reader.take_some(length);
     T text(reinterpret_cast<const typename T::value_type*>(some.data()), some.size());
-    if (some.size() != length) [[unlikely]] append_characters(reader, text, length - some.size());
+    if (some.size() != length) [[unlikely]] detail::append_characters(reader, text, length - some.size());
     return text;
   }
 
@@ -151,22 +164,22 @@ struct Codec<Kind::sequence> {
       range.clear();
       if (length == 0) return;
       if constexpr (sizeof(E) == 1 && (std::is_integral_v<E> || std::is_same_v<E, std::byte>)) {
-        load_characters(reader, range, length);
+        detail::load_characters(reader, range, length);
       } else {
-        load_block(reader, range, length);
+        detail::load_block(reader, range, length);
       }
     } else if constexpr (PackedBools<T>) {
       const std::size_t length = reader.get_bits_length();
       range.clear();
-      load_packed(reader, range, length);
+      detail::load_packed(reader, range, length);
     } else {
       std::size_t length = reader.get_length(kSmallestSize<E>);
       range.clear();
       if constexpr (BackGrowing<T>) {
-        load_growing(reader, range, length);
+        detail::load_growing(reader, range, length);
       } else {
         for (auto last = range.before_begin(); length != 0; --length) {
-          last = range.insert_after(last, make_one<E>(reader));
+          last = range.insert_after(last, detail::make_one<E>(reader));
         }
       }
     }
@@ -177,7 +190,7 @@ template <>
 struct Codec<Kind::view> {
   template <class T>
   static void save(Writer& writer, const T& range) {
-    save_elements(writer, range);
+    detail::save_elements(writer, range);
   }
 };
 
@@ -185,8 +198,8 @@ template <>
 struct Codec<Kind::set> {
   template <class T>
   static void save(Writer& writer, const T& set) {
-    writer.put_length(count_elements(set));
-    for (const auto& key : set) save_one<typename T::key_type>(writer, key);
+    writer.put_length(detail::count_elements(set));
+    save_each(writer, set, [](Writer& to, const auto& key) { detail::save_one<typename T::key_type>(to, key); });
   }
 
   template <class T>
@@ -194,9 +207,9 @@ struct Codec<Kind::set> {
     using K = typename T::key_type;
     const std::size_t length = reader.get_length(kSmallestSize<K>);
     set.clear();
-    reserve(reader, set, length);
+    detail::reserve(reader, set, length);
     for (std::size_t i = 0; i != length; ++i) {
-      set.emplace_hint(set.end(), make_one<K>(reader));
+      set.emplace_hint(set.end(), detail::make_one<K>(reader));
       if (set.size() != i + 1) reader.fail("a key that occurs twice");
     }
   }
@@ -206,11 +219,11 @@ template <>
 struct Codec<Kind::map> {
   template <class T>
   static void save(Writer& writer, const T& map) {
-    writer.put_length(count_elements(map));
-    for (const auto& [key, mapped] : map) {
-      save_one<typename T::key_type>(writer, key);
-      save_one<typename T::mapped_type>(writer, mapped);
-    }
+    writer.put_length(detail::count_elements(map));
+    save_each(writer, map, [](Writer& to, const auto& item) {
+      detail::save_one<typename T::key_type>(to, item.first);
+      detail::save_one<typename T::mapped_type>(to, item.second);
+    });
   }
 
   template <class T>
@@ -219,12 +232,30 @@ struct Codec<Kind::map> {
     using M = typename T::mapped_type;
     const std::size_t length = reader.get_length(kSmallestSize<K> + kSmallestSize<M>);
     map.clear();
-    reserve(reader, map, length);
+    detail::reserve(reader, map, length);
     for (std::size_t i = 0; i != length; ++i) {
-      K key = make_one<K>(reader);
-      map.emplace_hint(map.end(), std::move(key), make_one<M>(reader));
+      K key = detail::make_one<K>(reader);
+      map.emplace_hint(map.end(), std::move(key), detail::make_one<M>(reader));
       if (map.size() != i + 1) reader.fail("a key that occurs twice");
     }
+  }
+};
+
+template <>
+struct Codec<Kind::valarray> {
+  template <class T>
+  static void save(Writer& writer, const T& array) {
+    writer.put_length(array.size());
+    for (std::size_t i = 0; i != array.size(); ++i) detail::save_one<typename T::value_type>(writer, array[i]);
+  }
+
+  // By way of a vector, which grows with what has arrived.
+  template <class T>
+  static void load(Reader& reader, T& array) {
+    std::vector<typename T::value_type> elements;
+    detail::fill_one(reader, elements);
+    array.resize(elements.size());
+    for (std::size_t i = 0; i != elements.size(); ++i) array[i] = std::move(elements[i]);
   }
 };
 
@@ -232,12 +263,12 @@ template <>
 struct Codec<Kind::path> {
   template <class T>
   static void save(Writer& writer, const T& path) {
-    save_one<typename T::string_type>(writer, path.native());
+    detail::save_one<typename T::string_type>(writer, path.native());
   }
 
   template <class T>
   static void load(Reader& reader, T& path) {
-    path = T(make_one<typename T::string_type>(reader));
+    path = T(detail::make_one<typename T::string_type>(reader));
   }
 };
 
@@ -252,12 +283,12 @@ template <>
 struct Codec<Kind::adaptor> {
   template <class T>
   static void save(Writer& writer, const T& adaptor) {
-    save_one<typename T::container_type>(writer, AdaptorPeek<T>::container(adaptor));
+    detail::save_one<typename T::container_type>(writer, AdaptorPeek<T>::container(adaptor));
   }
 
   template <class T>
   static void load(Reader& reader, T& adaptor) {
-    fill_one<typename T::container_type>(reader, AdaptorPeek<T>::container(adaptor));
+    detail::fill_one<typename T::container_type>(reader, AdaptorPeek<T>::container(adaptor));
   }
 };
 

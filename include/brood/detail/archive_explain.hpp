@@ -97,6 +97,8 @@ constexpr void refuse() {
   } else if constexpr (kKind<T> != Kind::unsupported) {
     static_assert(Makeable<T>, "brood: to be loaded, this type needs a default constructor. It may be private, with "
                                "`friend class brood::Access;`. Otherwise send its parts and construct it on the other side");
+    static_assert(!Makeable<T> || std::is_move_constructible_v<T>,
+                  "brood: to be loaded, this type must be movable. Otherwise load_into() one that exists, or send its parts");
   } else if constexpr (std::is_class_v<T>) {
     refuse_class<T>();
   } else {

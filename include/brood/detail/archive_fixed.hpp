@@ -158,27 +158,27 @@ constexpr std::byte* encode(std::byte* at, const T& value) {
     *at = static_cast<std::byte>(value ? 1 : 0);
     return at + 1;
   } else if constexpr (kind == Kind::enumeration) {
-    return encode(at, static_cast<std::underlying_type_t<T>>(value));
+    return detail::encode(at, static_cast<std::underlying_type_t<T>>(value));
   } else if constexpr (kind == Kind::complex) {
-    return encode(encode(at, value.real()), value.imag());
+    return detail::encode(detail::encode(at, value.real()), value.imag());
   } else if constexpr (kind == Kind::duration) {
-    return encode(at, value.count());
+    return detail::encode(at, value.count());
   } else if constexpr (kind == Kind::time_point) {
-    return encode(at, value.time_since_epoch());
-  } else if constexpr (has_no_parts<T>()) {
+    return detail::encode(at, value.time_since_epoch());
+  } else if constexpr (detail::has_no_parts<T>()) {
     *at = std::byte{0};
     return at + 1;
   } else if constexpr (kind == Kind::c_array || kind == Kind::array) {
-    for (const auto& element : value) at = encode(at, element);
+    for (const auto& element : value) at = detail::encode(at, element);
     return at;
   } else if constexpr (kind == Kind::tuple) {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-      ((at = encode(at, get<I>(value))), ...);
+      ((at = detail::encode(at, get<I>(value))), ...);
     }(std::make_index_sequence<std::tuple_size<T>::value>{});
     return at;
   } else {
     static_assert(kind == Kind::aggregate);
-    with_members(value, [&](const auto&... member) { ((at = encode(at, member)), ...); });
+    detail::with_members(value, [&](const auto&... member) { ((at = detail::encode(at, member)), ...); });
     return at;
   }
 }
@@ -199,37 +199,37 @@ constexpr const std::byte* decode(const std::byte* at, T& value, Bad bad) {
     return at + 1;
   } else if constexpr (kind == Kind::enumeration) {
     std::underlying_type_t<T> number;
-    at = decode(at, number, bad);
+    at = detail::decode(at, number, bad);
     value = static_cast<T>(number);
     return at;
   } else if constexpr (kind == Kind::complex) {
     typename T::value_type real, imag;
-    at = decode(decode(at, real, bad), imag, bad);
+    at = detail::decode(detail::decode(at, real, bad), imag, bad);
     value = T(real, imag);
     return at;
   } else if constexpr (kind == Kind::duration) {
     RepOf<T> count;
-    at = decode(at, count, bad);
+    at = detail::decode(at, count, bad);
     value = T(count);
     return at;
   } else if constexpr (kind == Kind::time_point) {
     DurationOf<T> since;
-    at = decode(at, since, bad);
+    at = detail::decode(at, since, bad);
     value = T(since);
     return at;
-  } else if constexpr (has_no_parts<T>()) {
+  } else if constexpr (detail::has_no_parts<T>()) {
     return at + 1;
   } else if constexpr (kind == Kind::c_array || kind == Kind::array) {
-    for (auto& element : value) at = decode(at, element, bad);
+    for (auto& element : value) at = detail::decode(at, element, bad);
     return at;
   } else if constexpr (kind == Kind::tuple) {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-      ((at = decode(at, get<I>(value), bad)), ...);
+      ((at = detail::decode(at, get<I>(value), bad)), ...);
     }(std::make_index_sequence<std::tuple_size<T>::value>{});
     return at;
   } else {
     static_assert(kind == Kind::aggregate);
-    with_members(value, [&](auto&... member) { ((at = decode(at, member, bad)), ...); });
+    detail::with_members(value, [&](auto&... member) { ((at = detail::decode(at, member, bad)), ...); });
     return at;
   }
 }

@@ -80,6 +80,7 @@ enum class Kind {
   pointer,      // std::unique_ptr, std::shared_ptr: owns one value or none
   empty,        // no state at all
   aggregate,
+  valarray,     // std::valarray
 };
 
 // --- shapes ---------------------------------------------------------------------------------------------------------
@@ -136,6 +137,14 @@ template <class T>
 concept TupleLike = requires { std::tuple_size<T>::value; };
 
 template <class T>
+concept ValarrayLike = requires(T& v) {
+  typename T::value_type;
+  v.resize(v.size());
+  v.cshift(1);
+  v[v.size()];
+};
+
+template <class T>
 concept ArrayLike = TupleLike<T> && Iterable<T>;
 
 template <class T>
@@ -164,8 +173,9 @@ concept SequenceLike = Iterable<T> && requires(T& v) { v.clear(); } && (BackGrow
 // Elements side by side in memory, so that they can be taken as one block.
 template <class T>
 concept Contiguous = Iterable<T> && requires(const T& v) {
-  { *v.data() } -> std::same_as<const typename T::value_type&>;
   v.size();
+  requires std::is_lvalue_reference_v<decltype(*v.data())>;
+  requires std::is_same_v<std::remove_cvref_t<decltype(*v.data())>, typename T::value_type>;
 };
 
 // std::vector<bool> and its like: elements without an address.
@@ -296,6 +306,8 @@ constexpr Kind kind_of_vocabulary() {
     return Kind::time_point;
   } else if constexpr (ComplexLike<T>) {
     return Kind::complex;
+  } else if constexpr (ValarrayLike<T>) {
+    return Kind::valarray;
   } else if constexpr (BitsLike<T>) {
     return Kind::bits;
   } else if constexpr (std::is_empty_v<T> && std::is_default_constructible_v<T>) {

@@ -255,6 +255,6 @@ struct ToTypes {
 
 // The types of the members, as Types<...>.
 template <class T>
-using MembersOf = decltype(with_members(std::declval<T&>(), ToTypes{}));
+using MembersOf = decltype(detail::with_members(std::declval<T&>(), ToTypes{}));
 
 }  // namespace brood::detail

@@ -13,28 +13,28 @@ namespace brood::detail {
 
 template <class T, class... M>
 T make_from(Reader& reader, Types<M...>) {
-  return T{make_one<std::remove_const_t<M>>(reader)...};  // braces: in order
+  return T{detail::make_one<std::remove_const_t<M>>(reader)...};  // braces: in order
 }
 
 template <>
 struct Codec<Kind::aggregate> {
   template <class T>
   static void save(Writer& writer, const T& value) {
-    with_members(value, [&](const auto&... member) { (save_part(writer, member), ...); });
+    detail::with_members(value, [&](const auto&... member) { (save_part(writer, member), ...); });
   }
   template <class T>
   static void load(Reader& reader, T& value) {
-    with_members(value, [&](auto&... member) { (fill_one(reader, member), ...); });
+    detail::with_members(value, [&](auto&... member) { (detail::fill_one(reader, member), ...); });
   }
   template <class T>
   static T make(Reader& reader) {
-    return make_from<T>(reader, MembersOf<T>{});
+    return detail::make_from<T>(reader, MembersOf<T>{});
   }
 
  private:
   template <class M>
   static void save_part(Writer& writer, const M& member) {
-    save_one<M>(writer, member);
+    detail::save_one<M>(writer, member);
   }
 };
 
@@ -50,17 +50,17 @@ struct Codec<Kind::tuple> {
   }
   template <class T>
   static T make(Reader& reader) {
-    return make_from<T>(reader, ElementsOf<T>{});
+    return detail::make_from<T>(reader, ElementsOf<T>{});
   }
 
  private:
   template <class T, std::size_t... I>
   static void save_each(Writer& writer, const T& value, std::index_sequence<I...>) {
-    (save_one<std::remove_const_t<std::tuple_element_t<I, T>>>(writer, get<I>(value)), ...);
+    (detail::save_one<std::remove_const_t<std::tuple_element_t<I, T>>>(writer, get<I>(value)), ...);
   }
   template <class T, std::size_t... I>
   static void fill_each(Reader& reader, T& value, std::index_sequence<I...>) {
-    (fill_one<std::tuple_element_t<I, T>>(reader, get<I>(value)), ...);
+    (detail::fill_one<std::tuple_element_t<I, T>>(reader, get<I>(value)), ...);
   }
 };
 
@@ -68,11 +68,11 @@ template <>
 struct Codec<Kind::c_array> {
   template <class T, std::size_t N>
   static void save(Writer& writer, const T (&array)[N]) {
-    for (const T& element : array) save_one<T>(writer, element);
+    for (const T& element : array) detail::save_one<T>(writer, element);
   }
   template <class T, std::size_t N>
   static void load(Reader& reader, T (&array)[N]) {
-    for (T& element : array) fill_one<T>(reader, element);
+    for (T& element : array) detail::fill_one<T>(reader, element);
   }
 };
 
@@ -80,11 +80,11 @@ template <>
 struct Codec<Kind::array> {
   template <class T>
   static void save(Writer& writer, const T& array) {
-    for (const auto& element : array) save_one<typename T::value_type>(writer, element);
+    for (const auto& element : array) detail::save_one<typename T::value_type>(writer, element);
   }
   template <class T>
   static void load(Reader& reader, T& array) {
-    for (auto& element : array) fill_one<typename T::value_type>(reader, element);
+    for (auto& element : array) detail::fill_one<typename T::value_type>(reader, element);
   }
   template <class T>
   static T make(Reader& reader) {
@@ -94,7 +94,7 @@ struct Codec<Kind::array> {
  private:
   template <class T, std::size_t... I>
   static T make_each(Reader& reader, std::index_sequence<I...>) {
-    return T{{(static_cast<void>(I), make_one<typename T::value_type>(reader))...}};
+    return T{{(static_cast<void>(I), detail::make_one<typename T::value_type>(reader))...}};
   }
 };
 
@@ -102,7 +102,7 @@ template <>
 struct Codec<Kind::custom> {
   template <class T>
   static void save(Writer& writer, const T& value) {
-    const ReferencesOff off(writer);
+    const ReferencesOff off(writer);  // what serialize() writes may be a temporary
     run(writer, const_cast<T&>(value));  // serialize() is one function for both directions, so it is not const
   }
   template <class T>
@@ -111,21 +111,6 @@ struct Codec<Kind::custom> {
   }
 
  private:
-  // What serialize() writes may be a temporary.
-  class ReferencesOff {
-   public:
-    explicit ReferencesOff(Writer& writer) : writer_(writer), before_(writer.references_allowed()) {
-      writer.allow_references(false);
-    }
-    ~ReferencesOff() { writer_.allow_references(before_); }
-    ReferencesOff(const ReferencesOff&) = delete;
-    ReferencesOff& operator=(const ReferencesOff&) = delete;
-
-   private:
-    Writer& writer_;
-    bool before_;
-  };
-
   template <class A, class T>
   static void run(A& archive, T& value) {
     if constexpr (requires { Access::serialize(archive, value); }) {
@@ -171,7 +156,7 @@ struct Codec<Kind::optional> {
   template <class T>
   static void save(Writer& writer, const T& value) {
     writer.put(static_cast<unsigned char>(value.has_value()));
-    if (value.has_value()) save_one<typename T::value_type>(writer, *value);
+    if (value.has_value()) detail::save_one<typename T::value_type>(writer, *value);
   }
   template <class T>
   static void load(Reader& reader, T& value) {
@@ -179,9 +164,9 @@ struct Codec<Kind::optional> {
     value.reset();
     if (!load_flag(reader)) return;
     if constexpr (std::is_default_constructible_v<V> && !kMadeFromParts<V>) {
-      fill_one<V>(reader, value.emplace());
+      detail::fill_one<V>(reader, value.emplace());
     } else {
-      value.emplace(make_one<V>(reader));
+      value.emplace(detail::make_one<V>(reader));
     }
   }
 };
@@ -191,12 +176,12 @@ struct Codec<Kind::pointer> {
   template <class T>
   static void save(Writer& writer, const T& pointer) {
     writer.put(static_cast<unsigned char>(pointer.get() != nullptr));
-    if (pointer.get() != nullptr) save_one<std::remove_const_t<typename T::element_type>>(writer, *pointer);
+    if (pointer.get() != nullptr) detail::save_one<std::remove_const_t<typename T::element_type>>(writer, *pointer);
   }
   template <class T>
   static T make(Reader& reader) {
     using E = std::remove_const_t<typename T::element_type>;
-    return load_flag(reader) ? T(new E(make_one<E>(reader))) : T();
+    return load_flag(reader) ? T(new E(detail::make_one<E>(reader))) : T();
   }
 };
 
@@ -219,14 +204,14 @@ struct Codec<Kind::variant> {
  private:
   template <class T, class... A, std::size_t... I>
   static void save_held(Writer& writer, const T& value, std::size_t index, Types<A...>, std::index_sequence<I...>) {
-    static_cast<void>(((index == I && (save_one<A>(writer, get<I>(value)), true)) || ...));
+    static_cast<void>(((index == I && (detail::save_one<A>(writer, get<I>(value)), true)) || ...));
   }
   template <class T, std::size_t I, class First, class... Rest>
   static T make_held(Reader& reader, std::size_t index, Types<First, Rest...>) {
     if constexpr (sizeof...(Rest) != 0) {
       if (index != I) return make_held<T, I + 1>(reader, index, Types<Rest...>{});
     }
-    return T(std::in_place_index<I>, make_one<First>(reader));
+    return T(std::in_place_index<I>, detail::make_one<First>(reader));
   }
 };
 
@@ -236,20 +221,20 @@ struct Codec<Kind::expected> {
   static void save(Writer& writer, const T& value) {
     writer.put(static_cast<unsigned char>(value.has_value()));
     if (!value.has_value()) {
-      save_one<typename T::error_type>(writer, value.error());
+      detail::save_one<typename T::error_type>(writer, value.error());
     } else if constexpr (!std::is_void_v<typename T::value_type>) {
-      save_one<typename T::value_type>(writer, *value);
+      detail::save_one<typename T::value_type>(writer, *value);
     }
   }
   template <class T>
   static T make(Reader& reader) {
     using V = typename T::value_type;
     using E = typename T::error_type;
-    if (!load_flag(reader)) return T(typename T::unexpected_type(make_one<E>(reader)));
+    if (!load_flag(reader)) return T(typename T::unexpected_type(detail::make_one<E>(reader)));
     if constexpr (std::is_void_v<V>) {
       return T();
     } else {
-      return T(std::in_place, make_one<V>(reader));
+      return T(std::in_place, detail::make_one<V>(reader));
     }
   }
 };

@@ -83,7 +83,7 @@ constexpr bool supported_alone(Use use) {
   } else if constexpr (kind == Kind::c_array) {
     return use != Use::make;
   } else {
-    return use != Use::make || Makeable<T>;
+    return use != Use::make || (Makeable<T> && std::is_move_constructible_v<T>);
   }
 }
 

@@ -44,7 +44,7 @@ constexpr auto children() {
   } else if constexpr (kind == Kind::pointer) {
     return Types<typename T::element_type>{};
   } else if constexpr (kind == Kind::array || kind == Kind::complex || kind == Kind::set || kind == Kind::sequence ||
-                       kind == Kind::view || kind == Kind::optional) {
+                       kind == Kind::view || kind == Kind::valarray || kind == Kind::optional) {
     return Types<typename T::value_type>{};
   } else {
     return Types<>{};
@@ -147,7 +147,7 @@ constexpr std::uint64_t hash_seed() {
     return 0x700;
   } else if constexpr (kind == Kind::sequence && PackedBools<T>) {
     return 0xa00;
-  } else if constexpr (kind == Kind::view) {
+  } else if constexpr (kind == Kind::view || kind == Kind::valarray) {
     return 0x800 + static_cast<std::uint64_t>(Kind::sequence);
   } else if constexpr (kind == Kind::pointer) {
     return 0x800 + static_cast<std::uint64_t>(Kind::optional);
