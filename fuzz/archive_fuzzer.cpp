@@ -1,8 +1,5 @@
 // Bytes as values of every kind of type. The first byte chooses the type, the second how the rest arrives: at once, or
 // in windows of some size. What can be loaded must survive another round trip.
-#include "wire/everything.hpp"
-#include "wire/round_trip_source.hpp"
-
 #include <brood/archive.hpp>
 #include <brood/error.hpp>
 
@@ -10,6 +7,9 @@
 #include <cstdlib>
 #include <span>
 #include <string>
+
+#include "wire/everything.hpp"
+#include "wire/round_trip_source.hpp"
 
 namespace {
 

@@ -1,6 +1,4 @@
 // Bytes as an exception in transit: always an exception that can be caught in each of its ways, or an ArchiveError.
-#include "wire/exception.hpp"
-
 #include <brood/error.hpp>
 
 #include <cstdint>
@@ -10,6 +8,8 @@
 #include <span>
 #include <string>
 #include <system_error>
+
+#include "wire/exception.hpp"
 
 namespace {
 

@@ -1,8 +1,4 @@
 // Writes one valid input of each kind. usage: make_fuzz_seeds FOLDER
-#include "wire/everything.hpp"
-#include "wire/exception.hpp"
-#include "wire/module.hpp"
-
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -10,6 +6,10 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+
+#include "wire/everything.hpp"
+#include "wire/exception.hpp"
+#include "wire/module.hpp"
 
 namespace {
 

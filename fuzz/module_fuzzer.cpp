@@ -1,7 +1,4 @@
 // Bytes as the file of a shared library whose identity is asked for, and as a code address.
-#include "wire/elf_image.hpp"
-#include "wire/module.hpp"
-
 #include <brood/error.hpp>
 
 #include <cstdint>
@@ -9,6 +6,9 @@
 #include <span>
 #include <sstream>
 #include <string>
+
+#include "wire/elf_image.hpp"
+#include "wire/module.hpp"
 
 namespace {
 

@@ -32,7 +32,8 @@ std::unique_ptr<Backend> make_local_backend(int page_fd, int doorbell_fd) {
 DispatcherOptions dispatcher_options(const PoolOptions& options, unsigned processes, Functions& functions) {
   DispatcherOptions out;
   out.processes = processes;
-  out.cpus = os::cpu_count();
+  static const unsigned cpus = os::cpu_count();  // for spinning only, and asking takes a dozen system calls
+  out.cpus = cpus;
   if (options.initializer) out.initializer = functions.obtain(options.initializer.record(), options.initializer.state());
   if (options.finalizer) out.finalizer = functions.obtain(options.finalizer.record(), options.finalizer.state());
   return out;
@@ -65,7 +66,8 @@ Engine::Engine(const PoolOptions& options, std::unique_ptr<Backend> (*make_backe
       backend_(make_backend(page_memory_.get(), doorbell_.fd())),
       dispatcher_(std::make_unique<Dispatcher>(
           dispatcher_options(options, processes_, functions_), *backend_, page_, doorbell_,
-          [this](Job& job) { job_done(job); }, [this] { wake_waiters(); })) {
+          [this](Job& job) { job_done(job); }, [this] { wake_waiters(); })),
+      interrupts_(doorbell_.fd()) {
   wire::set_large_advice(&os::advise_huge_pages);  // the workers inherit it
   dispatcher_->start();
 }
@@ -158,8 +160,9 @@ void Engine::yield_to_visitors() {
   waiters_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-bool Engine::drive(Job* mine, os::Deadline deadline, const std::function<bool()>& until) {
+bool Engine::drive(Job* mine, os::Deadline deadline, const std::function<bool()>& until, const os::InterruptibleCall* call) {
   for (unsigned rounds = 0;; ++rounds) {
+    if (call != nullptr && call->interrupted()) throw_interrupted();
     if (has_posted_.load(std::memory_order_relaxed)) take_posted();
     settle(mine);
     if (until()) return true;
@@ -175,7 +178,7 @@ bool Engine::drive(Job* mine, os::Deadline deadline, const std::function<bool()>
     if (deadline.passed()) return false;
     resting_.store(true, std::memory_order_seq_cst);
     const bool wanted = has_posted_.load(std::memory_order_seq_cst) || ended_.load(std::memory_order_seq_cst) ||
-                        visitors_.load(std::memory_order_seq_cst) > 0;
+                        visitors_.load(std::memory_order_seq_cst) > 0 || (call != nullptr && call->interrupted());
     if (!wanted && !until()) {
       const bool looks_up = mine != nullptr && !mine->each;
       dispatcher_->rest(mine, looks_up ? os::Deadline::at(std::min(deadline.at_ns(), os::now_ns() + kLookUpNs)) : deadline);
@@ -184,13 +187,16 @@ bool Engine::drive(Job* mine, os::Deadline deadline, const std::function<bool()>
   }
 }
 
-// Gives up on what can have no answer any more.
+void Engine::throw_interrupted() {
+  os::InterruptibleCall::reported();
+  throw Interrupted("interrupted by SIGINT while waiting for the pool");
+}
+
+// Closes a job whose input has ended, and gives up on what can have no answer any more.
 void Engine::settle(Job* mine) {
   const bool ended = ended_.load(std::memory_order_relaxed);
-  if (mine != nullptr && mine->stopped.load(std::memory_order_relaxed)) {
-    mine->input_done = true;
-    dispatcher_->close(*mine);
-  }
+  if (mine != nullptr && mine->stopped.load(std::memory_order_relaxed)) mine->input_done = true;
+  if (mine != nullptr && mine->input_done) dispatcher_->close(*mine);
   if (!ended && !dispatcher_->broken() && !joined_.load(std::memory_order_relaxed)) return;
   const std::exception_ptr error =
       !ended && dispatcher_->broken() ? dispatcher_->broken() : std::make_exception_ptr(Cancelled("the pool was terminated"));
@@ -225,13 +231,15 @@ void Engine::post(Parcel* parcel) {
 // Works for `job`, or sleeps while another thread does, until it is satisfied. False: the time is over.
 bool Engine::work(Job& job, os::Deadline deadline) {
   const auto satisfied = [&job] { return job.ops->satisfied(job); };
+  const os::InterruptibleCall call;
   const bool feeds = job.ops->finished == nullptr;  // otherwise its input was written when it was submitted
   for (;;) {
     if (try_turn()) {
       const Turn turn(*this);
-      return drive(feeds ? &job : nullptr, deadline, satisfied);
+      return drive(feeds ? &job : nullptr, deadline, satisfied, &call);
     }
     if (satisfied()) return true;
+    if (call.interrupted()) throw_interrupted();
     if (deadline.passed()) return false;
     const bool may_write = feeds && !job.input_done && !job.stopped.load(std::memory_order_relaxed) &&
                            job.next_index < job.window_end;

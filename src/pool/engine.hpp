@@ -21,6 +21,7 @@
 #include "os/clock.hpp"
 #include "os/event.hpp"
 #include "os/fd.hpp"
+#include "os/interrupt.hpp"
 #include "pool/dispatcher.hpp"
 #include "pool/backend.hpp"
 
@@ -80,7 +81,9 @@ class Engine {
   void end_turn() noexcept;
   void visit(const char* verb);
   void yield_to_visitors();
-  bool drive(Job* mine, os::Deadline deadline, const std::function<bool()>& until);
+  bool drive(Job* mine, os::Deadline deadline, const std::function<bool()>& until,
+             const os::InterruptibleCall* call = nullptr);
+  [[noreturn]] static void throw_interrupted();
   bool work(Job& job, os::Deadline deadline);
   void settle(Job* mine);
   void take_posted();
@@ -107,6 +110,7 @@ class Engine {
   std::unique_ptr<Backend> backend_;
   Functions functions_;
   std::unique_ptr<Dispatcher> dispatcher_;  // belongs to whoever holds the turn
+  os::InterruptWatch interrupts_;
 
   std::atomic<bool> turn_{false};
   std::atomic<std::thread::id> driver_{};    // who holds the turn, to recognize a call from within

@@ -31,7 +31,7 @@ int LocalBackend::child_main(void* self, std::uint64_t, std::vector<os::Fd> fds)
   fds.clear();
   channel::PoolPage page(backend.page_fd_);
   os::Event doorbell = os::Event::adopt(os::Fd(backend.doorbell_fd_));
-  return serve(link, page, doorbell);
+  os::exit_process(serve(link, page, doorbell));  // not unmapping first what ends anyway
 }
 
 std::unique_ptr<channel::DispatcherEnd> LocalBackend::start(unsigned slot, std::uint64_t epoch) {

@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 // How long nobody else must have driven before the service thread does; longer while others keep driving.
 constexpr std::chrono::nanoseconds kShortestPatience = 200us;
 constexpr std::chrono::nanoseconds kLongestPatience = 20ms;
+// How often a thread that waits for workers to end looks whether it was interrupted.
+constexpr std::chrono::nanoseconds kLookUp = 100ms;
 // A burst of calls with pauses does not wake it each time.
 constexpr unsigned kLooksBeforeParking = 8;
 
@@ -131,15 +133,18 @@ void Engine::join(const char* verb) {
     throw ProcessError(std::string("Pool::") + verb + "(): call close() or terminate() first");
   }
   {
+    const os::InterruptibleCall call;
     visit(verb);
     const Turn turn(*this);
     if (!joined_.load()) {
       drive(nullptr, os::Deadline::never(), [this] {
         return ended_.load(std::memory_order_relaxed) || (dispatcher_->quiet() && !has_posted_.load());
-      });
+      }, &call);
       if (!ended_.load()) {
         dispatcher_->stop_workers();
-        backend_->finish(os::Deadline::never());
+        while (!backend_->finish(os::Deadline::after(kLookUp))) {
+          if (call.interrupted()) throw_interrupted();
+        }
       }
       joined_.store(true);
       settle(nullptr);

@@ -24,6 +24,7 @@ namespace {
 constexpr std::size_t kRecordBytes = sizeof(std::uint64_t);
 constexpr std::size_t kHeaderBytes = sizeof(wire::FrameHeader);
 constexpr std::int64_t kLongestSpinNs = 50'000;
+constexpr std::int64_t kFirstSpinNs = 20'000;
 constexpr std::int64_t kShortestSpinNs = 2'000;
 // Below this much room an answer is not begun in the ring.
 constexpr std::size_t kMinRoom = 256;
@@ -127,6 +128,7 @@ class Worker final : private wire::Answer, private wire::Source {
       link_.sleep(channel::Sleep::for_tasks, link_.tasks.position(), [this] { ring(true); });
     }
     begun_ns_ = os::now_ns();
+    if (spin_ns_ == 0 && sequence_ > 0) spin_ns_ = kFirstSpinNs;
     return link_.tasks.window();
   }
 
@@ -147,8 +149,8 @@ class Worker final : private wire::Answer, private wire::Source {
 
   // Between tasks: as long as it has paid lately.
   bool spin_for_frame() {
-    const bool came = spin(spin_ns_, [&] { return link_.tasks.ready(); });
-    spin_ns_ = came ? std::min(2 * spin_ns_, kLongestSpinNs) : std::max(spin_ns_ / 2, kShortestSpinNs);
+    const bool came = spin_ns_ > 0 && spin(spin_ns_, [&] { return link_.tasks.ready(); });
+    spin_ns_ = came ? std::min(2 * spin_ns_, kLongestSpinNs) : spin_ns_ == 0 ? 0 : std::max(spin_ns_ / 2, kShortestSpinNs);
     return came;
   }
 
@@ -417,7 +419,7 @@ class Worker final : private wire::Answer, private wire::Source {
   std::vector<Known> functions_;
   std::uint64_t sequence_ = 0;
   std::uint32_t rung_ = 0;
-  std::int64_t spin_ns_ = 20'000;
+  std::int64_t spin_ns_ = 0;  // until the first task: a pool that was only made uses no CPU
 
   wire::Writer writer_;
   std::span<std::byte> window_;

@@ -6,7 +6,6 @@
 #include <exception>
 #include <string>
 #include <typeinfo>
-#include <utility>
 
 #include "os/async_safe.hpp"
 #include "os/fork.hpp"
@@ -36,7 +35,7 @@ std::string describe(const std::string& type, const char* text) {
 void append_cause(std::string& text, const std::nested_exception* nested, int depth);
 
 std::string describe_handled(int depth) {
-  const std::string type = type_of_current_exception();
+  std::string type = type_of_current_exception();
   try {
     throw;
   } catch (const std::exception& error) {
@@ -130,8 +129,9 @@ void run_child(Process& process, ProcessState& state, const Birth& birth) noexce
     os::exit_now(1);
   }
   const int code = run_reporting(process, state.name);
-  // The callable and its arguments are this process's own, so they are destroyed here, as a thread does.
-  delete std::exchange(state.body, nullptr);
+  // The callable and its arguments are this process's own, so they are destroyed here, as a thread does. Their memory
+  // is not given back: that would only copy pages of a heap which ends with the process.
+  if (state.body != nullptr) state.body->~ProcessBody();
   end(code);
 }
 

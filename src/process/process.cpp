@@ -109,14 +109,12 @@ void adopt(ProcessState& state, pid_t pid) {
     os::reap(pid);
     throw;
   }
-  {
-    const auto lock = proc::process_lock();
-    state.pid = pid;
-    state.pidfd = std::move(pidfd);
-    state.lifeline.reader.reset();
-    state.phase = Phase::running;
-  }
-  state.record->give_go_ahead(true);
+  const auto lock = proc::process_lock();
+  state.pid = pid;
+  state.pidfd = std::move(pidfd);
+  state.lifeline.reader.reset();
+  state.phase = Phase::running;
+  state.record->give_go_ahead(true);  // under the lock: a child that was killed already may be reaped right after it
 }
 
 // What the destructor owes to the world: no process and no zombie is left.

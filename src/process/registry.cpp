@@ -30,10 +30,7 @@ void empty_registry_in_child() noexcept {
     ProcessState* const next = state->next;
     state->pidfd.reset();
     state->lifeline.writer.reset();
-    if (state != starting) {
-      state->lifeline.reader.reset();
-      state->record = nullptr;
-    }
+    if (state != starting) state->lifeline.reader.reset();
     state->previous = state->next = nullptr;
     state = next;
   }

@@ -46,23 +46,36 @@ class Server {
         parent_(std::move(parent)),
         mask_(mask) {}
 
-  [[noreturn]] void run() {
+  // Nothing may leave this function: above it on the stack is the caller's program.
+  [[noreturn]] void run() noexcept {
+    try {
+      serve_until_the_end();
+    } catch (...) {
+      terminate();
+    }
+    os::exit_now(1);
+  }
+
+ private:
+  void serve_until_the_end() {
     os::block_all_signals();
     signals_ = os::make_signalfd({SIGCHLD});
     while (!(finishing_ && children_.empty())) {
       os::PollItem items[] = {{.fd = socket_ ? socket_.get() : -1}, {.fd = signals_.get()}, {.fd = parent_.get()}};
       os::poll(items, os::Deadline::never());
-      if (items[2].readable) terminate();
       if (items[1].readable) {
         os::read_signal(signals_.get());
         reap();
       }
-      if (items[0].readable) serve();
+      if (items[2].readable) {
+        terminate();
+      } else if (items[0].readable) {
+        serve();
+      }
     }
     os::exit_now(0);
   }
 
- private:
   struct Child {
     pid_t pid;
     std::uint64_t id;
@@ -109,14 +122,18 @@ class Server {
     reply({kFailed, 0, id, error, 0, 0}, {});
   }
 
-  [[noreturn]] void become_child(pid_t self, std::uint64_t id, std::vector<os::Fd> fds) {
-    os::die_with_parent(self);
-    socket_.reset();
-    signals_.reset();
-    parent_.reset();
-    os::ignore_signal(SIGINT);
-    os::restore_mask(mask_);
-    os::exit_process(child_main_(context_, id, std::move(fds)));
+  [[noreturn]] void become_child(pid_t self, std::uint64_t id, std::vector<os::Fd> fds) noexcept {
+    try {
+      os::die_with_parent(self);
+      socket_.reset();
+      signals_.reset();
+      parent_.reset();
+      os::ignore_signal(SIGINT);
+      os::restore_mask(mask_);
+      os::exit_process(child_main_(context_, id, std::move(fds)));
+    } catch (...) {
+      os::exit_now(1);  // out of resources before it could work
+    }
   }
 
   void reap() {

@@ -83,9 +83,9 @@ bool is_read_only_data(const Header& header) {
 std::string layout_hash(ProgramHeaders headers, const ReadImage& read) {
   Hash hash;
   for (const Header& header : headers) {
-    for (const std::uint64_t field : {std::uint64_t{header.p_type}, std::uint64_t{header.p_flags},
-                                      std::uint64_t{header.p_offset}, std::uint64_t{header.p_vaddr},
-                                      std::uint64_t{header.p_filesz}, std::uint64_t{header.p_memsz}}) {
+    for (const std::uint64_t field :
+         {std::uint64_t{header.p_type}, std::uint64_t{header.p_flags}, std::uint64_t{header.p_offset},
+          std::uint64_t{header.p_vaddr}, std::uint64_t{header.p_filesz}, std::uint64_t{header.p_memsz}}) {
       hash.add(field);
     }
     if (!is_read_only_data(header)) continue;

@@ -1,11 +1,11 @@
 #include "wire/exception.hpp"
 
-#include "wire/standard_exceptions.hpp"
-
 #include <cxxabi.h>
 
 #include <cstdlib>
 #include <cstring>
+
+#include "wire/standard_exceptions.hpp"
 
 namespace brood::wire {
 namespace {

@@ -1,7 +1,5 @@
 #include "wire/module.hpp"
 
-#include "wire/elf_image.hpp"
-
 #include <brood/error.hpp>
 
 #include <dlfcn.h>
@@ -12,6 +10,8 @@
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "wire/elf_image.hpp"
 
 namespace brood::wire {
 namespace {
@@ -137,8 +137,8 @@ void load(const CodeAddress& wanted) {
   if (identity != wanted.build_id) mismatch(wanted, identity);
   if (dlopen(wanted.path.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
     const char* why = dlerror();
-    throw ProcessError("a task's function is in " + wanted.path + ", which this process cannot load: " +
-                       (why != nullptr ? why : "no reason given"));
+    throw ProcessError("a task's function is in " + wanted.path +
+                       ", which this process cannot load: " + (why != nullptr ? why : "no reason given"));
   }
 }
 

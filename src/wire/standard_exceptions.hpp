@@ -29,12 +29,13 @@ template <class... E>
 struct ExceptionTypes {};
 
 // Derived classes before their bases. The position is the type's number on the wire.
-using StandardExceptions = ExceptionTypes<
-    std::filesystem::filesystem_error, std::ios_base::failure, std::system_error, std::future_error, std::regex_error,
-    std::invalid_argument, std::domain_error, std::length_error, std::out_of_range, std::logic_error, std::range_error,
-    std::overflow_error, std::underflow_error, std::runtime_error, std::bad_array_new_length, std::bad_alloc,
-    std::bad_any_cast, std::bad_cast, std::bad_typeid, std::bad_function_call, std::bad_optional_access,
-    std::bad_variant_access, std::bad_weak_ptr, std::bad_exception, std::exception>;
+using StandardExceptions =
+    ExceptionTypes<std::filesystem::filesystem_error, std::ios_base::failure, std::system_error, std::future_error,
+                   std::regex_error, std::invalid_argument, std::domain_error, std::length_error, std::out_of_range,
+                   std::logic_error, std::range_error, std::overflow_error, std::underflow_error, std::runtime_error,
+                   std::bad_array_new_length, std::bad_alloc, std::bad_any_cast, std::bad_cast, std::bad_typeid,
+                   std::bad_function_call, std::bad_optional_access, std::bad_variant_access, std::bad_weak_ptr,
+                   std::bad_exception, std::exception>;
 
 template <class... E>
 constexpr std::uint8_t count_of(ExceptionTypes<E...>) {

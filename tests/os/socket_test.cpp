@@ -102,7 +102,7 @@ TEST(Socket, AsManyDescriptorsAsFit) {
 
 TEST(Socket, Misuse) {
   Ends ends;
-  Fd &a = ends.a, &b = ends.b;
+  const Fd& a = ends.a;
   EXPECT_EQ(error_of([&] { send_message(a.get(), {}); }), EINVAL);
   EXPECT_EQ(error_of([] { send_message(-1, bytes_of("x")); }), EBADF);
   Inbox inbox;

@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "os/fork.hpp"
 #include "os/syscall.hpp"
 
 namespace brood::os::testing {
@@ -117,6 +118,11 @@ inline int exit_code_of(pid_t pid) {
 template <class F>
 int run_in_child(F&& f) {
   return exit_code_of(fork_child(std::forward<F>(f)));
+}
+
+// Whether the tools this was built with (ThreadSanitizer) run threads of their own in every process.
+inline bool has_threads_of_tools() {
+  return run_in_child([] { return is_single_threaded() ? 0 : 1; }) != 0;
 }
 
 }  // namespace brood::os::testing

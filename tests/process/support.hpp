@@ -3,8 +3,6 @@
 
 #include <brood/process.hpp>
 
-#include <sys/mman.h>
-
 #include <string>
 
 #include "os/fd.hpp"

@@ -28,10 +28,11 @@ NOUNS = {
     "process": "process", "subprocess": "process",
     "pipe": "channel", "queue": "channel", "shared": "channel",
     "pool": "pool", "result": "pool", "task": "pool", "map": "pool", "job": "pool",
+    "jobs": "pool", "engine": "pool", "async": "pool", "range": "pool", "verbs": "pool",
     "manager": "manager",
     "progress": "progress",
 }
-FREE = {"error", "version"}      # public headers that every room may include; they include no other
+FREE = {"error", "version", "start_method"}      # public headers that every room may include; they include no other
 EVERYTHING = "brood"             # <brood/brood.hpp>: for users, no room may include it
 
 KERNEL = re.compile(

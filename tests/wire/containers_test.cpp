@@ -1,5 +1,3 @@
-#include "round_trip.hpp"
-
 #include <array>
 #include <deque>
 #include <forward_list>
@@ -14,6 +12,8 @@
 #include <unordered_set>
 #include <valarray>
 #include <vector>
+
+#include "round_trip.hpp"
 
 namespace brood::wire {
 namespace {

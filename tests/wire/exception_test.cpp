@@ -88,10 +88,9 @@ TYPED_TEST(WithMessage, ArrivesAsItself) {
 
 template <class E>
 class WithoutMessage : public ::testing::Test {};
-using PlainTypes =
-    ::testing::Types<std::exception, std::bad_exception, std::bad_alloc, std::bad_array_new_length, std::bad_cast,
-                     std::bad_typeid, std::bad_any_cast, std::bad_function_call, std::bad_optional_access,
-                     std::bad_variant_access, std::bad_weak_ptr>;
+using PlainTypes = ::testing::Types<std::exception, std::bad_exception, std::bad_alloc, std::bad_array_new_length,
+                                    std::bad_cast, std::bad_typeid, std::bad_any_cast, std::bad_function_call,
+                                    std::bad_optional_access, std::bad_variant_access, std::bad_weak_ptr>;
 TYPED_TEST_SUITE(WithoutMessage, PlainTypes);
 
 TYPED_TEST(WithoutMessage, ArrivesAsItself) {
@@ -122,7 +121,8 @@ TEST(ExceptionInTransit, ErrorCodes) {
   EXPECT_EQ(arrived_code(std::system_error(denied, "open")), denied);
   EXPECT_EQ(arrived_code(std::ios_base::failure("read", std::io_errc::stream)),
             std::make_error_code(std::io_errc::stream));
-  EXPECT_EQ(arrived_code(std::future_error(std::future_errc::no_state)), std::make_error_code(std::future_errc::no_state));
+  EXPECT_EQ(arrived_code(std::future_error(std::future_errc::no_state)),
+            std::make_error_code(std::future_errc::no_state));
   EXPECT_EQ(arrived_code(std::filesystem::filesystem_error("copy", "/a", "/b", denied)), denied);
 }
 
@@ -233,8 +233,7 @@ std::exception_ptr nested(int depth) {
 TEST(ExceptionInTransit, NestedCauses) {
   const RemoteError remote = expect_arrives_as<std::runtime_error>(sent(nested(1)), "level 1");
   EXPECT_EQ(remote.type_name(), "std::runtime_error");
-  EXPECT_EQ(remote.message(),
-            "level 1; caused by std::runtime_error: level 0; caused by std::out_of_range: root");
+  EXPECT_EQ(remote.message(), "level 1; caused by std::runtime_error: level 0; caused by std::out_of_range: root");
 }
 
 TEST(ExceptionInTransit, NestedCausesAreBounded) {

@@ -1,16 +1,16 @@
-// Damaged and hostile bytes: every decoder, every truncation, and many mutations with a fixed seed. The fuzzers in fuzz/
-// look further; this keeps what they rely on true in every run of the tests.
-#include "everything.hpp"
-#include "round_trip.hpp"
-#include "wire/exception.hpp"
-#include "wire/module.hpp"
-
+// Damaged and hostile bytes: every decoder, every truncation, and many mutations with a fixed seed. The fuzzers in
+// fuzz/ look further; this keeps what they rely on true in every run of the tests.
 #include <cstdlib>
 #include <exception>
 #include <new>
 #include <random>
 #include <stdexcept>
 #include <system_error>
+
+#include "everything.hpp"
+#include "round_trip.hpp"
+#include "wire/exception.hpp"
+#include "wire/module.hpp"
 
 namespace {
 
@@ -59,7 +59,9 @@ void expect_value_or_archive_error(const Bytes& bytes, Decode decode) {
 }
 
 Bytes mutated(Bytes bytes, std::mt19937& random) {
-  const auto below = [&](std::size_t limit) { return std::uniform_int_distribution<std::size_t>(0, limit - 1)(random); };
+  const auto below = [&](std::size_t limit) {
+    return std::uniform_int_distribution<std::size_t>(0, limit - 1)(random);
+  };
   for (std::size_t i = below(4) + 1; i != 0 && !bytes.empty(); --i) {
     const std::size_t at = below(bytes.size());
     const auto place = bytes.begin() + static_cast<std::ptrdiff_t>(at);
@@ -147,7 +149,8 @@ TEST(Hostile, Exceptions) {
   };
   const std::error_code code(ENOENT, std::generic_category());
   expect_robust(bytes_of(std::make_exception_ptr(std::out_of_range("text"))), 5000, decode);
-  expect_robust(bytes_of(std::make_exception_ptr(std::filesystem::filesystem_error("x", "/a", "/b", code))), 5000, decode);
+  expect_robust(bytes_of(std::make_exception_ptr(std::filesystem::filesystem_error("x", "/a", "/b", code))), 5000,
+                decode);
   expect_robust(bytes_of(std::make_exception_ptr(42)), 5000, decode);
   // Every number for the standard type.
   Bytes bytes = bytes_of(std::make_exception_ptr(std::out_of_range("text")));

@@ -1,11 +1,8 @@
 #include "wire/module.hpp"
 
-#include "wire/elf_image.hpp"
-
 #include <brood/error.hpp>
 
 #include <dlfcn.h>
-
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -16,6 +13,8 @@
 #include <memory>
 #include <random>
 #include <string>
+
+#include "wire/elf_image.hpp"
 
 namespace brood::wire {
 namespace {

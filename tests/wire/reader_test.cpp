@@ -1,9 +1,9 @@
-#include "round_trip.hpp"
-
 #include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "round_trip.hpp"
 
 namespace brood::wire {
 namespace {
@@ -76,8 +76,8 @@ TEST(ReaderTest, LengthsAreChecked) {
     writer.write("12345678", 8);
     return writer.take();
   };
-  for (const std::size_t length : {std::size_t{9}, std::size_t{1000}, std::size_t{1} << 31, std::size_t{1} << 62,
-                                   SIZE_MAX, SIZE_MAX / 8 + 2}) {
+  for (const std::size_t length :
+       {std::size_t{9}, std::size_t{1000}, std::size_t{1} << 31, std::size_t{1} << 62, SIZE_MAX, SIZE_MAX / 8 + 2}) {
     EXPECT_THROW(loaded<std::string>(bytes_with_length(length)), ArchiveError);
     EXPECT_THROW(loaded<std::vector<double>>(bytes_with_length(length)), ArchiveError);
     EXPECT_THROW(loaded<std::vector<std::string>>(bytes_with_length(length)), ArchiveError);

@@ -1,8 +1,6 @@
 // What must hold for a value of any type that can be archived.
 #pragma once
 
-#include "wire/round_trip_source.hpp"
-
 #include <brood/archive.hpp>
 #include <brood/error.hpp>
 
@@ -14,6 +12,8 @@
 #include <span>
 #include <string>
 #include <vector>
+
+#include "wire/round_trip_source.hpp"
 
 namespace brood::wire {
 

@@ -1,5 +1,3 @@
-#include "round_trip.hpp"
-
 #include <bitset>
 #include <chrono>
 #include <complex>
@@ -13,6 +11,8 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "round_trip.hpp"
 
 namespace brood::wire {
 namespace {
@@ -173,7 +173,8 @@ class Expected {
   using error_type = E;
   using unexpected_type = Unexpected<E>;
   template <class... A>
-  explicit Expected(std::in_place_t, A&&... arguments) : state_(std::in_place_index<0>, std::forward<A>(arguments)...) {}
+  explicit Expected(std::in_place_t, A&&... arguments)
+      : state_(std::in_place_index<0>, std::forward<A>(arguments)...) {}
   explicit Expected(Unexpected<E> error) : state_(std::in_place_index<1>, std::move(error.value)) {}
   bool has_value() const { return state_.index() == 0; }
   const T& operator*() const { return std::get<0>(state_); }

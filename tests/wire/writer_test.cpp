@@ -1,9 +1,9 @@
-#include "round_trip.hpp"
-
 #include <array>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "round_trip.hpp"
 
 namespace brood::wire {
 namespace {
@@ -209,8 +209,8 @@ TEST(WriterTest, Moves) {
 }
 
 TEST(WriterTest, Lengths) {
-  for (const std::size_t length : {std::size_t{0}, std::size_t{239}, std::size_t{240}, std::size_t{0xFFFFFFFF},
-                                   std::size_t{0x100000000}}) {
+  for (const std::size_t length :
+       {std::size_t{0}, std::size_t{239}, std::size_t{240}, std::size_t{0xFFFFFFFF}, std::size_t{0x100000000}}) {
     Writer writer;
     writer.put_length(length);
     EXPECT_EQ(writer.size(), length < 240 ? 1U : length <= 0xFFFFFFFF ? 5U : 9U);

@@ -20,12 +20,13 @@ struct Codec;
 
 // Text: constructed in one go from where it lies.
 template <class T>
-concept Characters = kKind<T> == Kind::sequence && Contiguous<T> && sizeof(typename T::value_type) == 1 &&
-                     requires(T& text, const typename T::value_type* data) {
-                       T(data, std::size_t{});
-                       text.assign(data, std::size_t{});
-                       text.c_str();
-                     };
+concept Characters = kKind<T>
+== Kind::sequence&& Contiguous<T> && sizeof(typename T::value_type) == 1 &&
+    requires(T& text, const typename T::value_type* data) {
+  T(data, std::size_t{});
+  text.assign(data, std::size_t{});
+  text.c_str();
+};
 
 // While a temporary is saved, which cannot be referred to later.
 class ReferencesOff {
@@ -104,8 +105,8 @@ T make_one(Reader& reader) {
     } else {
       return Codec<kKind<T>>::template make<T>(reader);
     }
-  } else if constexpr ((kBulk<T> || kFixed<T>) && std::is_trivially_default_constructible_v<T>) {
-    T value;  // every member is about to be set
+  } else if constexpr (kKind<T> == Kind::aggregate || kKind<T> == Kind::array || kKind<T> == Kind::number) {
+    T value;  // not cleared: every member is about to be set
     detail::fill_one(reader, value);
     return value;
   } else if constexpr (Characters<T>) {

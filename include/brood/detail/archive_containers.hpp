@@ -64,7 +64,8 @@ void save_elements(Writer& writer, const T& range) {
     detail::save_packed(writer, range);
   } else {
     writer.put_length(length);
-    save_each(writer, range, [](Writer& to, const auto& element) { detail::save_one<typename T::value_type>(to, element); });
+    save_each(writer, range,
+              [](Writer& to, const auto& element) { detail::save_one<typename T::value_type>(to, element); });
   }
 }
 
@@ -113,7 +114,8 @@ void load_characters(Reader& reader, T& range, std::size_t length) {
   } else {
     range.assign(data, data + some.size());
   }
-  if (some.size() != length) [[unlikely]] detail::append_characters(reader, range, length - some.size());
+  if (some.size() != length) [[unlikely]]
+    detail::append_characters(reader, range, length - some.size());
 }
 
 template <class T>
@@ -152,7 +154,8 @@ struct Codec<Kind::sequence> {
     if (length == 0) return T();
     const auto some = reader.take_some(length);
     T text(reinterpret_cast<const typename T::value_type*>(some.data()), some.size());
-    if (some.size() != length) [[unlikely]] detail::append_characters(reader, text, length - some.size());
+    if (some.size() != length) [[unlikely]]
+      detail::append_characters(reader, text, length - some.size());
     return text;
   }
 

@@ -8,10 +8,14 @@
 namespace brood::detail {
 
 template <class T>
-concept FunctionLike = requires(const T& v) { v.target_type(); };
+concept FunctionLike = requires(const T& v) {
+  v.target_type();
+};
 
 template <class T>
-concept Callable = requires { &T::operator(); };
+concept Callable = requires {
+  &T::operator();
+};
 
 template <class T>
 concept WeakLike = requires(const T& v) {
@@ -28,9 +32,10 @@ constexpr void refuse_scalar() {
   static_assert(!(std::is_pointer_v<T> && std::is_function_v<P>),
                 "brood: a function pointer cannot be archived. Pass the function itself as the task, or send a number "
                 "or enum that says which function is meant");
-  static_assert(!(std::is_pointer_v<T> && !std::is_function_v<P>),
-                "brood: a raw pointer cannot be archived. For text use std::string, for several objects std::vector, for "
-                "one object std::unique_ptr, std::shared_ptr or std::optional");
+  static_assert(
+      !(std::is_pointer_v<T> && !std::is_function_v<P>),
+      "brood: a raw pointer cannot be archived. For text use std::string, for several objects std::vector, for "
+      "one object std::unique_ptr, std::shared_ptr or std::optional");
   static_assert(!std::is_member_pointer_v<T>, "brood: a pointer to member cannot be archived");
   static_assert(!std::is_unbounded_array_v<T>, "brood: an array without size cannot be archived. Use std::vector");
   static_assert(!std::is_function_v<T>, "brood: a function cannot be archived. Pass it as the task");
@@ -41,20 +46,25 @@ template <class T>
 constexpr void refuse_owner() {
   using E = typename T::element_type;
   constexpr bool one = !std::is_void_v<E> && requires(const T& v) { *v; };
-  static_assert(one, "brood: a smart pointer to an array or to void does not know how much it points to. Use std::vector");
-  static_assert(!one || !std::is_polymorphic_v<E>,
-                "brood: a smart pointer to a class with virtual functions would lose the derived part. Use std::variant, "
-                "or a class with serialize() that knows its kinds");
-  static_assert(!one || std::is_polymorphic_v<E> || owns_one<T>(),
-                "brood: a std::unique_ptr with a deleter of its own cannot be archived. Wrap it in a class with serialize()");
+  static_assert(one,
+                "brood: a smart pointer to an array or to void does not know how much it points to. Use std::vector");
+  static_assert(
+      !one || !std::is_polymorphic_v<E>,
+      "brood: a smart pointer to a class with virtual functions would lose the derived part. Use std::variant, "
+      "or a class with serialize() that knows its kinds");
+  static_assert(
+      !one || std::is_polymorphic_v<E> || owns_one<T>(),
+      "brood: a std::unique_ptr with a deleter of its own cannot be archived. Wrap it in a class with serialize()");
 }
 
 template <class T>
 constexpr void refuse_aggregate() {
-  static_assert(!kHasBase<T>, "brood: the members of an aggregate with a base class cannot be listed. Make the base a "
-                              "member, or give the class serialize()");
-  static_assert(kMembers<T> != kTooManyMembers, "brood: this aggregate has more than 32 members. Give it serialize(), or "
-                                                "group its members in structs");
+  static_assert(!kHasBase<T>,
+                "brood: the members of an aggregate with a base class cannot be listed. Make the base a "
+                "member, or give the class serialize()");
+  static_assert(kMembers<T> != kTooManyMembers,
+                "brood: this aggregate has more than 32 members. Give it serialize(), or "
+                "group its members in structs");
   static_assert(kMembers<T> != kUncountable,
                 "brood: the members of this aggregate cannot be counted, because one has no default constructor beside "
                 "others that are arrays or references. Give it serialize()");
@@ -67,16 +77,20 @@ constexpr void refuse_class() {
   } else if constexpr (std::is_aggregate_v<T> && !LosesMembers<T>) {
     refuse_aggregate<T>();
   } else {
-    static_assert(!FunctionLike<T>, "brood: std::function cannot be archived, it may hold anything. Pass the function "
-                                    "itself as the task, with brood::bind(f, args...) for arguments");
+    static_assert(!FunctionLike<T>,
+                  "brood: std::function cannot be archived, it may hold anything. Pass the function "
+                  "itself as the task, with brood::bind(f, args...) for arguments");
     static_assert(!WeakLike<T>, "brood: std::weak_ptr cannot be archived, it owns nothing. Use std::shared_ptr");
-    static_assert(!std::is_polymorphic_v<T>, "brood: a class with virtual functions needs serialize(): "
-                                             "`template <class A> void serialize(A& archive) { archive(a_, b_); }`");
-    static_assert(!LosesMembers<T>, "brood: this class inherits its container or its serialize() from a base, and its "
-                                    "own members would be lost. Give it a serialize() of its own");
-    static_assert(FunctionLike<T> || !Callable<T>,
-                  "brood: a lambda with captures, or a function object without serialize(), cannot be archived. Pass it as "
-                  "the task, or give it serialize()");
+    static_assert(!std::is_polymorphic_v<T>,
+                  "brood: a class with virtual functions needs serialize(): "
+                  "`template <class A> void serialize(A& archive) { archive(a_, b_); }`");
+    static_assert(!LosesMembers<T>,
+                  "brood: this class inherits its container or its serialize() from a base, and its "
+                  "own members would be lost. Give it a serialize() of its own");
+    static_assert(
+        FunctionLike<T> || !Callable<T>,
+        "brood: a lambda with captures, or a function object without serialize(), cannot be archived. Pass it as "
+        "the task, or give it serialize()");
     static_assert(FunctionLike<T> || WeakLike<T> || std::is_polymorphic_v<T> || LosesMembers<T> || Callable<T>,
                   "brood: this class does not say what it consists of. Give it "
                   "`template <class A> void serialize(A& archive) { archive(a_, b_); }` (private is fine with "
@@ -88,17 +102,20 @@ constexpr void refuse_class() {
 template <class T, Use U>
 constexpr void refuse() {
   if constexpr (kKind<T> == Kind::view) {
-    static_assert(kKind<T> != Kind::view, "brood: a view (std::string_view, std::span) can be saved, but not loaded, since "
-                                          "nobody would own what it points to. Use std::string or std::vector");
+    static_assert(kKind<T> != Kind::view,
+                  "brood: a view (std::string_view, std::span) can be saved, but not loaded, since "
+                  "nobody would own what it points to. Use std::string or std::vector");
   } else if constexpr (kKind<T> == Kind::c_array) {
     static_assert(kKind<T> != Kind::c_array,
                   "brood: a C array cannot be returned, nor be in an aggregate without default constructor. Use "
                   "std::array, or std::string for text");
   } else if constexpr (kKind<T> != Kind::unsupported) {
-    static_assert(Makeable<T>, "brood: to be loaded, this type needs a default constructor. It may be private, with "
-                               "`friend class brood::Access;`. Otherwise send its parts and construct it on the other side");
-    static_assert(!Makeable<T> || std::is_move_constructible_v<T>,
-                  "brood: to be loaded, this type must be movable. Otherwise load_into() one that exists, or send its parts");
+    static_assert(Makeable<T>,
+                  "brood: to be loaded, this type needs a default constructor. It may be private, with "
+                  "`friend class brood::Access;`. Otherwise send its parts and construct it on the other side");
+    static_assert(
+        !Makeable<T> || std::is_move_constructible_v<T>,
+        "brood: to be loaded, this type must be movable. Otherwise load_into() one that exists, or send its parts");
   } else if constexpr (std::is_class_v<T>) {
     refuse_class<T>();
   } else {

@@ -12,7 +12,8 @@
 
 namespace brood::detail {
 
-static_assert(std::endian::native == std::endian::little, "brood's archive is little-endian, as is every machine it runs on");
+static_assert(std::endian::native == std::endian::little,
+              "brood's archive is little-endian, as is every machine it runs on");
 
 // Larger ones go member by member instead of through one block on the stack.
 inline constexpr std::size_t kLargestFixed = 512;
@@ -172,9 +173,8 @@ constexpr std::byte* encode(std::byte* at, const T& value) {
     for (const auto& element : value) at = detail::encode(at, element);
     return at;
   } else if constexpr (kind == Kind::tuple) {
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      ((at = detail::encode(at, get<I>(value))), ...);
-    }(std::make_index_sequence<std::tuple_size<T>::value>{});
+    [&]<std::size_t... I>(std::index_sequence<I...>) { ((at = detail::encode(at, get<I>(value))), ...); }
+    (std::make_index_sequence<std::tuple_size<T>::value>{});
     return at;
   } else {
     static_assert(kind == Kind::aggregate);
@@ -223,9 +223,8 @@ constexpr const std::byte* decode(const std::byte* at, T& value, Bad bad) {
     for (auto& element : value) at = detail::decode(at, element, bad);
     return at;
   } else if constexpr (kind == Kind::tuple) {
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      ((at = detail::decode(at, get<I>(value), bad)), ...);
-    }(std::make_index_sequence<std::tuple_size<T>::value>{});
+    [&]<std::size_t... I>(std::index_sequence<I...>) { ((at = detail::decode(at, get<I>(value), bad)), ...); }
+    (std::make_index_sequence<std::tuple_size<T>::value>{});
     return at;
   } else {
     static_assert(kind == Kind::aggregate);

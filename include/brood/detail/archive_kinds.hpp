@@ -22,22 +22,18 @@ class Access {
 
  public:
   template <class A, class T>
-    requires requires(A& archive, T& value) { value.serialize(archive); }
-  static void serialize(A& archive, T& value) {
-    value.serialize(archive);
-  }
+  requires requires(A& archive, T& value) { value.serialize(archive); }
+  static void serialize(A& archive, T& value) { value.serialize(archive); }
   // Boost's form, with the version of the class.
   template <class A, class T>
-    requires(requires(A& archive, T& value) { value.serialize(archive, 0U); } &&
-             !requires(A& archive, T& value) { value.serialize(archive); })
-  static void serialize(A& archive, T& value) {
+  requires(
+      requires(A& archive, T& value) { value.serialize(archive, 0U); } &&
+      !requires(A & archive, T& value) { value.serialize(archive); }) static void serialize(A& archive, T& value) {
     value.serialize(archive, 0U);
   }
   template <class T>
-    requires requires { T(); }
-  static T make() {
-    return T();
-  }
+  requires requires { T(); }
+  static T make() { return T(); }
   // The class that declares T's serialize(): T, or a base of it.
   template <class A, class T>
   static auto serializer() -> decltype(class_of(&T::template serialize<A>));
@@ -58,38 +54,42 @@ __extension__ typedef unsigned __int128 UInt128;
 enum class Kind {
   unsupported,
   boolean,
-  number,       // integers, characters, floating point
+  number,  // integers, characters, floating point
   enumeration,
-  c_array,      // T[N]
-  custom,       // T::serialize(archive), or serialize(archive, value) found beside T
-  path,         // std::filesystem::path
-  bits,         // std::bitset
+  c_array,  // T[N]
+  custom,   // T::serialize(archive), or serialize(archive, value) found beside T
+  path,     // std::filesystem::path
+  bits,     // std::bitset
   complex,
   duration,
   time_point,
-  array,        // std::array
-  tuple,        // std::tuple, std::pair
+  array,  // std::array
+  tuple,  // std::tuple, std::pair
   map,
   set,
-  sequence,     // owns its elements and can grow
-  view,         // refers to elements: can be saved, never loaded
-  adaptor,      // std::stack, std::queue, std::priority_queue
+  sequence,  // owns its elements and can grow
+  view,      // refers to elements: can be saved, never loaded
+  adaptor,   // std::stack, std::queue, std::priority_queue
   variant,
   expected,
   optional,
-  pointer,      // std::unique_ptr, std::shared_ptr: owns one value or none
-  empty,        // no state at all
+  pointer,  // std::unique_ptr, std::shared_ptr: owns one value or none
+  empty,    // no state at all
   aggregate,
-  valarray,     // std::valarray
+  valarray,  // std::valarray
 };
 
 // --- shapes ---------------------------------------------------------------------------------------------------------
 
 template <class T>
-concept MemberSerialize = requires(wire::Writer& archive, T& value) { Access::serialize(archive, value); };
+concept MemberSerialize = requires(wire::Writer& archive, T& value) {
+  Access::serialize(archive, value);
+};
 
 template <class T>
-concept FreeSerialize = requires(wire::Writer& archive, T& value) { serialize(archive, value); };
+concept FreeSerialize = requires(wire::Writer& archive, T& value) {
+  serialize(archive, value);
+};
 
 template <class T>
 concept Iterable = requires(const T& v) {
@@ -134,7 +134,9 @@ concept TimePointLike = requires(const T& v) {
 };
 
 template <class T>
-concept TupleLike = requires { std::tuple_size<T>::value; };
+concept TupleLike = requires {
+  std::tuple_size<T>::value;
+};
 
 template <class T>
 concept ValarrayLike = requires(T& v) {
@@ -160,7 +162,9 @@ concept MapLike = Iterable<T> && requires(T& v, typename T::key_type& key, typen
 };
 
 template <class T>
-concept BackGrowing = requires(T& v, typename T::value_type& element) { v.push_back(std::move(element)); };
+concept BackGrowing = requires(T& v, typename T::value_type& element) {
+  v.push_back(std::move(element));
+};
 
 template <class T>
 concept ForwardListLike = requires(T& v, typename T::value_type& element) {
@@ -168,19 +172,22 @@ concept ForwardListLike = requires(T& v, typename T::value_type& element) {
 };
 
 template <class T>
-concept SequenceLike = Iterable<T> && requires(T& v) { v.clear(); } && (BackGrowing<T> || ForwardListLike<T>);
+concept SequenceLike = Iterable<T> && requires(T& v) {
+  v.clear();
+} &&(BackGrowing<T> || ForwardListLike<T>);
 
 // Elements side by side in memory, so that they can be taken as one block.
 template <class T>
 concept Contiguous = Iterable<T> && requires(const T& v) {
   v.size();
   requires std::is_lvalue_reference_v<decltype(*v.data())>;
-  requires std::is_same_v<std::remove_cvref_t<decltype(*v.data())>, typename T::value_type>;
+  requires std::is_same_v < std::remove_cvref_t<decltype(*v.data())>,
+  typename T::value_type > ;
 };
 
 // std::vector<bool> and its like: elements without an address.
 template <class T>
-concept PackedBools = std::is_same_v<typename T::value_type, bool> && !Contiguous<T> && requires(T& v) {
+concept PackedBools = std::is_same_v<typename T::value_type, bool> && !Contiguous<T> && requires(T & v) {
   v.flip();
 };
 
@@ -188,7 +195,9 @@ template <class T>
 concept ViewLike = Iterable<T> && requires(const T& v) {
   *v.data();
   v.size();
-} && !requires(T& v) { v.clear(); };
+} && !requires(T & v) {
+  v.clear();
+};
 
 template <class T>
 concept AdaptorLike = requires(T& v) {

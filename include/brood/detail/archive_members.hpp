@@ -31,15 +31,18 @@ struct Anything {
 template <class T>
 struct AnyBaseOf {
   template <class U>
-    requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T>)
-  operator U() const noexcept;
+  requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T>) operator U() const noexcept;
 };
 
 struct Unrelated {};
 
-// The first initializer of an aggregate with bases is for its first base. (A member that takes anything proves nothing.)
+// The first initializer of an aggregate with bases is for its first base. (A member that takes anything proves
+// nothing.)
 template <class T>
-inline constexpr bool kHasBase = requires { T{AnyBaseOf<T>{}}; } && !requires { T{Unrelated{}}; };
+inline constexpr bool kHasBase = requires {
+  T{AnyBaseOf<T>{}};
+}
+&&!requires { T{Unrelated{}}; };
 
 template <class T, std::size_t... I>
 constexpr bool takes_anything(std::index_sequence<I...>) {
@@ -90,44 +93,48 @@ constexpr std::size_t count_by_conversion() {
 #define BROOD_BRACES_30 BROOD_BRACES_29, {}
 #define BROOD_BRACES_31 BROOD_BRACES_30, {}
 #define BROOD_BRACES_32 BROOD_BRACES_31, {}
-#define BROOD_BRACES_33 BROOD_BRACES_32, {}
-#define BROOD_COUNT(n, more) if constexpr (!requires { T{more}; }) return n; else
+// A member that takes no `{}` but something else makes the whole a case for counting by conversion.
+#define BROOD_COUNT(n, some)                                             \
+  if constexpr (!requires { T{some, {}}; }) {                            \
+    if constexpr (requires { T{some, Anything<n>{}}; }) return count_by_conversion<T>(); \
+    else return n;                                                       \
+  } else
 
 template <class T>
 constexpr std::size_t count_by_braces() {
-  BROOD_COUNT(0, BROOD_BRACES_1)
-  BROOD_COUNT(1, BROOD_BRACES_2)
-  BROOD_COUNT(2, BROOD_BRACES_3)
-  BROOD_COUNT(3, BROOD_BRACES_4)
-  BROOD_COUNT(4, BROOD_BRACES_5)
-  BROOD_COUNT(5, BROOD_BRACES_6)
-  BROOD_COUNT(6, BROOD_BRACES_7)
-  BROOD_COUNT(7, BROOD_BRACES_8)
-  BROOD_COUNT(8, BROOD_BRACES_9)
-  BROOD_COUNT(9, BROOD_BRACES_10)
-  BROOD_COUNT(10, BROOD_BRACES_11)
-  BROOD_COUNT(11, BROOD_BRACES_12)
-  BROOD_COUNT(12, BROOD_BRACES_13)
-  BROOD_COUNT(13, BROOD_BRACES_14)
-  BROOD_COUNT(14, BROOD_BRACES_15)
-  BROOD_COUNT(15, BROOD_BRACES_16)
-  BROOD_COUNT(16, BROOD_BRACES_17)
-  BROOD_COUNT(17, BROOD_BRACES_18)
-  BROOD_COUNT(18, BROOD_BRACES_19)
-  BROOD_COUNT(19, BROOD_BRACES_20)
-  BROOD_COUNT(20, BROOD_BRACES_21)
-  BROOD_COUNT(21, BROOD_BRACES_22)
-  BROOD_COUNT(22, BROOD_BRACES_23)
-  BROOD_COUNT(23, BROOD_BRACES_24)
-  BROOD_COUNT(24, BROOD_BRACES_25)
-  BROOD_COUNT(25, BROOD_BRACES_26)
-  BROOD_COUNT(26, BROOD_BRACES_27)
-  BROOD_COUNT(27, BROOD_BRACES_28)
-  BROOD_COUNT(28, BROOD_BRACES_29)
-  BROOD_COUNT(29, BROOD_BRACES_30)
-  BROOD_COUNT(30, BROOD_BRACES_31)
-  BROOD_COUNT(31, BROOD_BRACES_32)
-  BROOD_COUNT(32, BROOD_BRACES_33)
+  if constexpr (!requires { T{{}}; }) return count_by_conversion<T>(); else
+  BROOD_COUNT(1, BROOD_BRACES_1)
+  BROOD_COUNT(2, BROOD_BRACES_2)
+  BROOD_COUNT(3, BROOD_BRACES_3)
+  BROOD_COUNT(4, BROOD_BRACES_4)
+  BROOD_COUNT(5, BROOD_BRACES_5)
+  BROOD_COUNT(6, BROOD_BRACES_6)
+  BROOD_COUNT(7, BROOD_BRACES_7)
+  BROOD_COUNT(8, BROOD_BRACES_8)
+  BROOD_COUNT(9, BROOD_BRACES_9)
+  BROOD_COUNT(10, BROOD_BRACES_10)
+  BROOD_COUNT(11, BROOD_BRACES_11)
+  BROOD_COUNT(12, BROOD_BRACES_12)
+  BROOD_COUNT(13, BROOD_BRACES_13)
+  BROOD_COUNT(14, BROOD_BRACES_14)
+  BROOD_COUNT(15, BROOD_BRACES_15)
+  BROOD_COUNT(16, BROOD_BRACES_16)
+  BROOD_COUNT(17, BROOD_BRACES_17)
+  BROOD_COUNT(18, BROOD_BRACES_18)
+  BROOD_COUNT(19, BROOD_BRACES_19)
+  BROOD_COUNT(20, BROOD_BRACES_20)
+  BROOD_COUNT(21, BROOD_BRACES_21)
+  BROOD_COUNT(22, BROOD_BRACES_22)
+  BROOD_COUNT(23, BROOD_BRACES_23)
+  BROOD_COUNT(24, BROOD_BRACES_24)
+  BROOD_COUNT(25, BROOD_BRACES_25)
+  BROOD_COUNT(26, BROOD_BRACES_26)
+  BROOD_COUNT(27, BROOD_BRACES_27)
+  BROOD_COUNT(28, BROOD_BRACES_28)
+  BROOD_COUNT(29, BROOD_BRACES_29)
+  BROOD_COUNT(30, BROOD_BRACES_30)
+  BROOD_COUNT(31, BROOD_BRACES_31)
+  BROOD_COUNT(32, BROOD_BRACES_32)
   return kTooManyMembers;
 }
 
@@ -164,7 +171,6 @@ constexpr std::size_t count_by_braces() {
 #undef BROOD_BRACES_30
 #undef BROOD_BRACES_31
 #undef BROOD_BRACES_32
-#undef BROOD_BRACES_33
 // clang-format on
 
 template <class T>

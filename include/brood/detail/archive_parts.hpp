@@ -102,7 +102,7 @@ template <>
 struct Codec<Kind::custom> {
   template <class T>
   static void save(Writer& writer, const T& value) {
-    const ReferencesOff off(writer);  // what serialize() writes may be a temporary
+    const ReferencesOff off(writer);     // what serialize() writes may be a temporary
     run(writer, const_cast<T&>(value));  // serialize() is one function for both directions, so it is not const
   }
   template <class T>

@@ -8,7 +8,9 @@
 namespace brood::detail {
 
 template <class T>
-concept Makeable = requires { Access::make<T>(); };
+concept Makeable = requires {
+  Access::make<T>();
+};
 
 // Whether an existing value can be filled part by part: nothing in it is const.
 template <class T>

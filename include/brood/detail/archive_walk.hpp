@@ -51,8 +51,8 @@ constexpr auto children() {
   }
 }
 
-// Tells types apart in constant expressions. (By their spelling: GCC cannot compare the addresses of two templates' data
-// there when it compiles for UBSan. Two unnamed types may be spelled alike; then kind and size tell.)
+// Tells types apart in constant expressions. (By their spelling: GCC cannot compare the addresses of two templates'
+// data there when it compiles for UBSan. Two unnamed types may be spelled alike; then kind and size tell.)
 struct TypeTag {
   const char* spelling;
   std::size_t size;
@@ -106,9 +106,8 @@ constexpr bool reaches([[maybe_unused]] const TypeTag& goal, [[maybe_unused]] bo
 
 // Types that count a level of nesting: at least one in every cycle. The containers between two aggregates need not.
 template <class T>
-inline constexpr bool kCountsLevel =
-    kKind<T> == Kind::custom ||
-    any_reaches(children<T>(), kTypeTag<T>, kKind<T> == Kind::aggregate, nullptr);
+inline constexpr bool kCountsLevel = kKind<T> == Kind::custom ||
+                                     any_reaches(children<T>(), kTypeTag<T>, kKind<T> == Kind::aggregate, nullptr);
 
 // --- its hash -------------------------------------------------------------------------------------------------------
 
@@ -122,7 +121,8 @@ template <class T>
 constexpr std::uint64_t hash_walk(const Chain* chain);
 
 template <class... C>
-constexpr std::uint64_t hash_all(Types<C...>, [[maybe_unused]] std::uint64_t hash, [[maybe_unused]] const Chain* chain) {
+constexpr std::uint64_t hash_all(Types<C...>, [[maybe_unused]] std::uint64_t hash,
+                                 [[maybe_unused]] const Chain* chain) {
   ((hash = mix(hash, hash_walk<std::remove_const_t<C>>(chain))), ...);
   return mix(hash, sizeof...(C));
 }

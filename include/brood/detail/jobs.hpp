@@ -65,14 +65,18 @@ class OneResult {
 template <class R>
 class ListResult {
  public:
-  static constexpr bool kDirect = std::is_default_constructible_v<R>;
+  static constexpr bool kDirect = std::is_default_constructible_v<R> && std::is_move_assignable_v<R>;
   using Slot = std::conditional_t<kDirect, R, std::optional<R>>;
 
   void expect(std::uint64_t count) { slots_.resize(static_cast<std::size_t>(count)); }
   void set_value(std::uint64_t index, wire::Reader& reader) {
     const std::size_t i = static_cast<std::size_t>(index);
     if (i >= slots_.size()) slots_.resize(i + 1 > 2 * slots_.size() ? i + 1 : 2 * slots_.size());
-    slots_[i] = read_result<R>(reader);
+    if constexpr (kDirect) {
+      slots_[i] = read_result<R>(reader);
+    } else {
+      slots_[i].emplace(read_result<R>(reader));
+    }
   }
   void set_error(std::uint64_t index, std::exception_ptr error) noexcept {
     if (error_ && index >= error_index_) return;

@@ -54,8 +54,13 @@ class RangeInput {
         job.input_done = true;
         return;
       }
-      const Item& item = *it_;  // binds to the element, or to a temporary in the form in which it travels
-      wire::save(frame.begin(stable && kObjects), item);
+      wire::Writer& writer = frame.begin(stable && kObjects);
+      if constexpr (std::is_convertible_v<std::iter_reference_t<iterator_t<Range>>, const Item&>) {
+        const Item& item = *it_;  // the element itself, if it is of the type in which it travels
+        wire::save(writer, item);
+      } else {
+        wire::save(writer, Item(*it_));
+      }
       if (!frame.end()) return;
       step_first_ = true;
     }

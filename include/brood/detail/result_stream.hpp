@@ -174,7 +174,7 @@ class ResultStream {
     explicit Iterator(ResultStream& stream) : stream_(&stream) {}
     value_type& operator*() const noexcept { return *stream_->current_; }
     Iterator& operator++() {
-      stream_->current_ = stream_->next();
+      stream_->step();
       return *this;
     }
     void operator++(int) { ++*this; }
@@ -184,7 +184,7 @@ class ResultStream {
     ResultStream* stream_ = nullptr;
   };
   Iterator begin() {
-    current_ = next();
+    step();
     return Iterator(*this);
   }
   std::default_sentinel_t end() const noexcept { return {}; }
@@ -195,6 +195,10 @@ class ResultStream {
   ResultStream(engine::EngineRef engine, detail::StreamJob<R>* job, std::size_t window) noexcept
       : engine_(std::move(engine)), job_(job), window_(window) {}
 
+  void step() {
+    current_.reset();
+    if (wait(detail::kForever)) current_.emplace(job_->pop());
+  }
   // True: the next result is there.
   bool wait(std::chrono::nanoseconds patience) {
     if (job_ == nullptr) return false;

@@ -83,8 +83,21 @@ auto Verbs::map(F&& f, Range&& range) const -> list_of_t<map_result_t<F, Range>>
   return run_map<false, map_result_t<F, Range>>(engine(), options_, f, range, "map");
 }
 
+template <class F, class Item, std::size_t... I>
+constexpr bool spreads_over(std::index_sequence<I...>) {
+  return callable_with<F, std::tuple_element_t<I, Item>...>;
+}
+template <class F, class Item>
+inline constexpr bool check_starmap = [] {
+  static_assert(spreads_over<F, Item>(std::make_index_sequence<std::tuple_size_v<Item>>{}),
+                "brood: the task's function cannot be called with the elements of these tuples (as they arrive in the "
+                "worker: decayed, and string literals as std::string)");
+  return true;
+}();
+
 template <class F, class Range>
 auto Verbs::starmap(F&& f, Range&& range) const -> list_of_t<starmap_result_t<F, Range>> {
+  static_assert(check_starmap<std::decay_t<F>, item_t<Range>>);
   return run_map<true, starmap_result_t<F, Range>>(engine(), options_, f, range, "starmap");
 }
 
@@ -107,6 +120,7 @@ auto Verbs::map_async(F&& f, Range&& range) const -> AsyncResult<list_of_t<map_r
 
 template <class F, class Range>
 auto Verbs::starmap_async(F&& f, Range&& range) const -> AsyncResult<list_of_t<starmap_result_t<F, Range>>> {
+  static_assert(check_starmap<std::decay_t<F>, item_t<Range>>);
   return submit_list<true, starmap_result_t<F, Range>>(f, range, "starmap_async");
 }
 

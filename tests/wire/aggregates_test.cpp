@@ -1,13 +1,14 @@
-#include "round_trip.hpp"
-
 #include <any>
 #include <array>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
+
+#include "round_trip.hpp"
 
 namespace brood::wire {
 namespace {
@@ -130,6 +131,25 @@ struct Fixed {
   bool operator==(const Fixed&) const = default;
 };
 
+// Default constructible, but not member by member.
+struct Defaulted {
+  int first = 1;
+  Closed second = Closed(2);
+  std::string third = "3";
+  bool operator==(const Defaulted&) const = default;
+};
+struct DefaultedFirst {
+  Closed first = Closed(1);
+  bool operator==(const DefaultedFirst&) const = default;
+};
+static_assert(detail::kMembers<Defaulted> == 3);
+static_assert(detail::kMembers<DefaultedFirst> == 1);
+
+TEST(Aggregates, MembersWithDefaultValues) {
+  expect_round_trip(Defaulted{4, Closed(5), "6"});
+  expect_round_trip(DefaultedFirst{Closed(7)});
+}
+
 TEST(Aggregates, WithoutDefaultConstructor) {
   const NoDefault value{Closed(1), 2, "three", "four", {Closed(5), Closed(55)}, {6, 7}};
   expect_round_trip(value);
@@ -193,73 +213,6 @@ TEST(Aggregates, LargeBulk) {
   EXPECT_EQ((*loaded<std::unique_ptr<LargeBulk>>(saved(value))).numbers[19'999], 19'999);
 }
 
-// --- types that contain themselves ----------------------------------------------------------------------------------
-
-struct Tree {
-  int value = 0;
-  std::vector<Tree> children;
-  bool operator==(const Tree&) const = default;
-};
-struct List {
-  int value = 0;
-  std::unique_ptr<List> next;
-};
-struct Json : std::variant<std::nullptr_t, double, std::string, std::vector<Json>, std::map<std::string, Json>> {
-  using variant::variant;
-};
-class Custom {
- public:
-  std::vector<Custom> children;
-  template <class A>
-  void serialize(A& archive) {
-    archive(children);
-  }
-};
-
-static_assert(detail::kCountsLevel<Tree> && detail::kCountsLevel<List> && detail::kCountsLevel<Json>);
-static_assert(!detail::kCountsLevel<std::vector<Tree>> && !detail::kCountsLevel<Rich>);
-
-TEST(Recursion, Trees) {
-  expect_round_trip(Tree{1, {{2, {}}, {3, {{4, {}}}}}});
-  expect_round_trip(Json(std::vector<Json>{Json(1.5), Json("a"), Json(std::map<std::string, Json>{{"k", Json(nullptr)}})}),
-                    [](const Json& a, const Json& b) { return saved(a) == saved(b); });
-}
-
-List list_of(unsigned length) {
-  List head;
-  for (unsigned i = 1; i < length; ++i) {
-    auto rest = std::make_unique<List>(std::move(head));
-    head = List{0, std::move(rest)};
-  }
-  return head;
-}
-
-TEST(Recursion, DepthIsLimitedWhenSaving) {
-  EXPECT_NO_THROW(saved(list_of(kMaxDepth)));
-  EXPECT_THROW(saved(list_of(kMaxDepth + 1)), ArchiveError);
-}
-
-// Each level of such a list takes five bytes: a value and a flag that says that another follows.
-TEST(Recursion, DepthIsLimitedWhenLoading) {
-  const auto bytes_of = [](unsigned levels) {
-    Writer writer;
-    for (unsigned i = 0; i < levels; ++i) {
-      writer.put(0);
-      writer.put<char>(i + 1 < levels);
-    }
-    return writer.take();
-  };
-  EXPECT_NO_THROW(loaded<List>(bytes_of(kMaxDepth)));
-  EXPECT_THROW(loaded<List>(bytes_of(kMaxDepth + 1)), ArchiveError);
-  const Bytes ones(100'000, std::byte{1});  // one child in one child in one child...
-  EXPECT_THROW(loaded<Custom>(ones), ArchiveError);
-}
-
-TEST(Recursion, LevelsEndAgain) {
-  std::vector<Tree> wide(3 * kMaxDepth);
-  expect_load_into<std::vector<Tree>>({}, wide);
-}
-
 // Functions of the user's with the names of ours, found by argument-dependent lookup.
 namespace user {
 struct Thing {
@@ -290,175 +243,6 @@ class Holder {
 }  // namespace user
 
 TEST(Aggregates, FunctionsOfTheUserAreNotCalled) { expect_round_trip(user::Holder()); }
-
-// --- types that say what they consist of ----------------------------------------------------------------------------
-
-class Cereal {
- public:
-  Cereal() = default;
-  Cereal(int a, std::string b) : a_(a), b_(std::move(b)) {}
-  template <class A>
-  void serialize(A& archive) {
-    archive(a_, b_);
-  }
-  bool operator==(const Cereal&) const = default;
-
- private:
-  int a_ = 0;
-  std::string b_;
-};
-
-class Boost {
- public:
-  Boost() = default;
-  Boost(int a, std::string b) : a_(a), b_(std::move(b)) {}
-  bool operator==(const Boost&) const = default;
-
- private:
-  friend class brood::Access;
-  template <class A>
-  void serialize(A& archive, const unsigned version) {
-    if (version == 0) archive& a_& b_;
-  }
-  int a_ = 0;
-  std::string b_;
-};
-
-class Directions {
- public:
-  int value = 0;
-  template <class A>
-  void serialize(A& archive) {
-    if constexpr (A::is_saving::value) {
-      archive << value + 1;
-    } else {
-      static_assert(A::is_loading::value);
-      archive >> value;
-    }
-  }
-};
-
-class Sealed {
- public:
-  explicit Sealed(int v = 0) : value(v) {}
-  int value;
-  bool operator==(const Sealed&) const = default;
-};
-template <class A>
-void serialize(A& archive, Sealed& sealed) {
-  archive(sealed.value);
-}
-
-TEST(Serialize, EveryForm) {
-  expect_round_trip(Cereal(1, "a"));
-  expect_round_trip(Boost(1, "a"));
-  expect_round_trip(Sealed(5));
-  expect_round_trip(Closed(5));
-  expect_round_trip(std::vector<Closed>{Closed(1), Closed(2)});
-  expect_round_trip(std::vector<Cereal>{{1, "a"}, {2, "b"}});
-  Directions value;
-  value.value = 1;
-  EXPECT_EQ(loaded<Directions>(saved(value)).value, 2);
-}
-
-class Base {
- public:
-  int a = 0;
-  template <class A>
-  void serialize(A& archive) {
-    archive(a);
-  }
-  bool operator==(const Base&) const = default;
-};
-class Derived : public Base {
- public:
-  int b = 0;
-  bool operator==(const Derived&) const = default;
-};
-class Renamed : public Base {};
-class Complete : public Base {
- public:
-  int b = 0;
-  template <class A>
-  void serialize(A& archive) {
-    Base::serialize(archive);
-    archive(b);
-  }
-  bool operator==(const Complete&) const = default;
-};
-struct Numbers : std::vector<int> {
-  using vector::vector;
-};
-struct NamedNumbers : std::vector<int> {
-  using vector::vector;
-  std::string name;
-};
-
-// What a derived class adds must not be lost without a word.
-TEST(Serialize, Inherited) {
-  static_assert(!Archivable<Derived>);
-  static_assert(!Archivable<NamedNumbers>);
-  expect_round_trip(Renamed());
-  expect_round_trip(Numbers{1, 2});
-  Complete value;
-  value.a = 1;
-  value.b = 2;
-  expect_round_trip(value);
-}
-
-class Virtual {
- public:
-  virtual ~Virtual() = default;
-  int value = 0;
-  template <class A>
-  void serialize(A& archive) {
-    archive(value);
-  }
-};
-
-TEST(Serialize, ClassWithVirtualFunctions) {
-  Virtual value;
-  value.value = 3;
-  EXPECT_EQ(loaded<Virtual>(saved(value)).value, 3);
-}
-
-class Immovable {
- public:
-  Immovable() = default;
-  Immovable(const Immovable&) = delete;
-  int value = 0;
-  template <class A>
-  void serialize(A& archive) {
-    archive(value);
-  }
-};
-
-TEST(Serialize, ImmovableCanBeLoadedInto) {
-  static_assert(!Archivable<Immovable>);
-  Immovable first, second;
-  first.value = 3;
-  const Bytes bytes = saved(first);
-  Reader reader{std::span<const std::byte>(bytes)};
-  load_into(reader, second);
-  EXPECT_EQ(second.value, 3);
-}
-
-struct Throws {
-  template <class A>
-  void serialize(A&) {
-    throw std::runtime_error("no");
-  }
-};
-
-TEST(Serialize, ItsExceptionsComeThrough) {
-  Writer writer;
-  writer.allow_references(true);
-  EXPECT_THROW(save(writer, Throws()), std::runtime_error);
-  EXPECT_TRUE(writer.references_allowed());
-  writer.reset();
-  save(writer, 5);
-  EXPECT_EQ(loaded<int>(writer.take()), 5);
-}
 
 }  // namespace
 }  // namespace brood::wire
