@@ -39,9 +39,8 @@ void report_rate(const char* key, std::size_t tasks, int repeats, F&& once) {
 void map_rate(const char* key, std::size_t tasks, std::size_t chunksize) {
   const std::vector<int> numbers = numbers_up_to(tasks);
   brood::Pool pool(2);
-  report_rate(key, tasks, 7, [&] {
-    must(pool.with(brood::TaskOptions{.chunksize = chunksize}).map(ident, numbers).size() == tasks);
-  });
+  report_rate(key, tasks, 7,
+              [&] { must(pool.with(brood::TaskOptions{.chunksize = chunksize}).map(ident, numbers).size() == tasks); });
 }
 
 void map_defaults(bool quick) { map_rate("map_defaults", quick ? 100'000 : 1'000'000, 0); }

@@ -7,7 +7,7 @@
 #include <vector>
 
 void fn_outer() {
-  const int offset = 100;
+  int offset = 100;
   const auto fn = [](int a, int b) { return a + b; };
   const auto fn_with_capture = [offset](int a, int b) { return a + b + offset; };
   const std::vector<std::pair<int, int>> data = {{1, 2}};

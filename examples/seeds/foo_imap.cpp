@@ -5,9 +5,7 @@
 #include <utility>
 #include <vector>
 
-void foo(std::pair<int, int> param) {
-  [[maybe_unused]] const auto [arg1, arg2] = param;
-}
+void foo(std::pair<int, int> param) { [[maybe_unused]] const auto [arg1, arg2] = param; }
 
 int main() {
   std::vector<std::pair<int, int>> params;

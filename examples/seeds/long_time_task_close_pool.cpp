@@ -1,5 +1,5 @@
-// The same job with its size on the command line: `long_time_task_close_pool 20 30` runs thirty tasks on twenty workers.
-// Better here: tasks start when they are submitted, not at close(), and resize() changes a running pool.
+// The same job with its size on the command line: `long_time_task_close_pool 20 30` runs thirty tasks on twenty
+// workers. Better here: tasks start when they are submitted, not at close(), and resize() changes a running pool.
 #include <brood/pool.hpp>
 
 #include <unistd.h>

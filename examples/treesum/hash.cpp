@@ -51,9 +51,10 @@ std::int64_t cpu_now_ns() {
 }
 
 // The empty string, or why the file could not be read.
-std::string read_and_hash(const FileToHash& file, FileDigest& result) {
+std::string read_and_hash(const FoundFile& file, FileDigest& result) {
   // O_NONBLOCK: what was a file when it was found may be a fifo now, and opening that would wait for a writer.
-  const OpenFile opened(open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (file.follow ? 0 : O_NOFOLLOW)));
+  const OpenFile opened(
+      open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (file.is_argument ? 0 : O_NOFOLLOW)));
   struct stat status {};
   if (opened.get() < 0 || fstat(opened.get(), &status) != 0) return std::strerror(errno);
   if (!S_ISREG(status.st_mode)) return "No longer a regular file";
@@ -77,11 +78,11 @@ std::string read_and_hash(const FileToHash& file, FileDigest& result) {
 
 }  // namespace
 
-FileDigest hash_file(const FileToHash& file) {
+FileDigest hash_file(const FileToHash& task) {
   const std::int64_t start_ns = cpu_now_ns();
   FileDigest result;
-  result.index = file.index;
-  result.error = read_and_hash(file, result);
+  result.index = task.index;
+  result.error = read_and_hash(task.file, result);
   result.cpu_ns = cpu_now_ns() - start_ns;
   return result;
 }

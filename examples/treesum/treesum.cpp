@@ -4,14 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cinttypes>
 #include <charconv>
 #include <chrono>
+#include <cinttypes>
 #include <cstdio>
 #include <cstring>
-#include <numeric>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -77,14 +75,16 @@ std::optional<Arguments> parse(int argc, char** argv) {
 }
 
 // Large files first, largest of all foremost, so that none of them is begun when everything else is done; the small
-// ones follow in the order of their directories.
-std::vector<std::size_t> order_of_work(const std::vector<FoundFile>& files) {
+// ones follow in the order of their directories. A task's index is its place in the result.
+std::vector<FileToHash> order_of_work(std::vector<FoundFile> files) {
   constexpr std::uint64_t kLarge = 1 << 20;
-  std::vector<std::size_t> order(files.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  const auto small = std::ranges::stable_partition(order, [&](std::size_t i) { return files[i].bytes >= kLarge; });
-  std::sort(order.begin(), small.begin(), [&](std::size_t a, std::size_t b) { return files[a].bytes > files[b].bytes; });
-  return order;
+  const auto small =
+      std::stable_partition(files.begin(), files.end(), [](const FoundFile& file) { return file.bytes >= kLarge; });
+  std::sort(files.begin(), small, [](const FoundFile& a, const FoundFile& b) { return a.bytes > b.bytes; });
+  std::vector<FileToHash> tasks;
+  tasks.reserve(files.size());
+  for (FoundFile& file : files) tasks.push_back({tasks.size(), std::move(file)});
+  return tasks;
 }
 
 class Treesum {
@@ -92,17 +92,19 @@ class Treesum {
   explicit Treesum(Arguments arguments) : arguments_(std::move(arguments)) {}
 
   int run() {
-    walk_ = find_files(arguments_.paths);
+    Walk walk = find_files(arguments_.paths);
     summary_.serial_seconds = seconds_since_start();
-    digests_.resize(walk_.files.size());
+    unreadable_ = std::move(walk.unreadable);
+    tasks_ = order_of_work(std::move(walk.files));
+    digests_.resize(tasks_.size());
     hash_all();
     const bool written = print_digests();
     if (!written) std::fprintf(stderr, "treesum: cannot write the output: %s\n", std::strerror(errno));
-    std::ranges::sort(walk_.unreadable, {}, &Unreadable::path);
-    print_unreadable(stderr, walk_.unreadable);
+    std::ranges::sort(unreadable_, {}, &Unreadable::path);
+    print_unreadable(stderr, unreadable_);
     summary_.seconds = seconds_since_start();
     if (!arguments_.quiet) print_summary(stderr, summary_);
-    return written && walk_.unreadable.empty() ? 0 : 1;
+    return written && unreadable_.empty() ? 0 : 1;
   }
 
  private:
@@ -111,11 +113,6 @@ class Treesum {
   }
 
   void hash_all() {
-    const std::vector<std::size_t> order = order_of_work(walk_.files);
-    auto tasks = order | std::views::transform([this](std::size_t i) {
-                   return FileToHash{i, walk_.files[i].path, walk_.files[i].is_argument};
-                 });
-
     brood::Pool pool(arguments_.workers);
     summary_.workers = pool.size();
     std::optional<brood::Progress> bar;
@@ -123,8 +120,8 @@ class Treesum {
     std::optional<Chaos> chaos;
     if (arguments_.chaos) chaos.emplace(pool);
 
-    auto digests = pool.with(brood::TaskOptions{.retries = arguments_.chaos ? 1'000'000U : 0U})
-                       .imap_unordered(hash_file, tasks);
+    auto digests =
+        pool.with(brood::TaskOptions{.retries = arguments_.chaos ? 1'000'000U : 0U}).imap_unordered(hash_file, tasks_);
     for (;;) {
       std::size_t done = 0;
       try {
@@ -134,11 +131,11 @@ class Treesum {
         take(*digest);
       } catch (const brood::WorkerDied& died) {
         // For example the kernel's out-of-memory killer: this file has no digest, the others do.
-        done = order[died.task_index()];
-        walk_.unreadable.push_back({walk_.files[done].path, died.what()});
+        done = died.task_index();
+        unreadable_.push_back({tasks_[done].file.path, died.what()});
       }
       if (chaos) chaos->file_finished();
-      if (bar) bar->update(walk_.files[done].bytes);
+      if (bar) bar->update(tasks_[done].file.bytes);
     }
     if (chaos) summary_.killed = chaos->stop();
     if (bar) bar->close();
@@ -157,7 +154,7 @@ class Treesum {
   void take(const FileDigest& digest) {
     summary_.serial_seconds += static_cast<double>(digest.cpu_ns) / 1e9;
     if (!digest.error.empty()) {
-      walk_.unreadable.push_back({walk_.files[digest.index].path, digest.error});
+      unreadable_.push_back({tasks_[digest.index].file.path, digest.error});
       return;
     }
     digests_[digest.index] = digest.sha256;
@@ -166,11 +163,12 @@ class Treesum {
     summary_.changed += digest.changed;
   }
 
-  // In the order of walk_.files: by path. False when the output could not be written.
-  bool print_digests() const {
-    for (std::size_t i = 0; i < digests_.size(); ++i) {
-      if (!digests_[i]) continue;
-      const std::string line = checksum_line(*digests_[i], walk_.files[i].path);
+  // False when the output could not be written.
+  bool print_digests() {
+    std::ranges::sort(tasks_, {}, [](const FileToHash& task) -> const std::string& { return task.file.path; });
+    for (const FileToHash& task : tasks_) {
+      if (!digests_[task.index]) continue;
+      const std::string line = checksum_line(*digests_[task.index], task.file.path);
       std::fwrite(line.data(), 1, line.size(), stdout);
     }
     return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
@@ -178,15 +176,16 @@ class Treesum {
 
   std::uint64_t total_bytes() const {
     std::uint64_t bytes = 0;
-    for (const FoundFile& file : walk_.files) bytes += file.bytes;
+    for (const FileToHash& task : tasks_) bytes += task.file.bytes;
     return bytes;
   }
 
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   const Arguments arguments_;
-  Walk walk_;
+  std::vector<FileToHash> tasks_;                                      // in the order of work
+  std::vector<std::optional<std::array<unsigned char, 32>>> digests_;  // by the task's index
+  std::vector<Unreadable> unreadable_;
   Summary summary_;
-  std::vector<std::optional<std::array<unsigned char, 32>>> digests_;  // by the file's place in walk_.files
 };
 
 }  // namespace

@@ -7,8 +7,8 @@
 
 struct FoundFile {
   std::string path;
-  std::uint64_t bytes;  // when it was found; it may have changed by the time it is read
-  bool is_argument;     // named by the user: a symbolic link is followed
+  std::uint64_t bytes = 0;   // when it was found; it may have changed by the time it is read
+  bool is_argument = false;  // named by the user: a symbolic link is followed
 };
 
 struct Unreadable {

@@ -85,12 +85,11 @@ class ResultStream;
 
 namespace detail {
 template <class F, class... Args>
-using apply_result_t = typename ResultOf<call_result_t<std::decay_t<F>, shipped_t<Args>...>>::type;
+using apply_result_t = typename ResultOf<typename CallResult<std::decay_t<F>, shipped_t<Args>...>::type>::type;
 template <class F, class Range>
-using map_result_t = typename ResultOf<call_result_t<std::decay_t<F>, item_t<Range>>>::type;
+using map_result_t = typename ResultOf<typename CallResult<std::decay_t<F>, item_t<Range>>::type>::type;
 template <class F, class Range>
-using starmap_result_t =
-    typename ResultOf<decltype(detail::spread(std::declval<std::decay_t<F>&>(), std::declval<item_t<Range>&>()))>::type;
+using starmap_result_t = typename ResultOf<typename SpreadCall<std::decay_t<F>, item_t<Range>>::type>::type;
 
 // The verbs, for a pool and a set of options.
 class Verbs {

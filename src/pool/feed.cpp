@@ -268,7 +268,9 @@ bool Dispatcher::send_input(WorkerSlot& worker, Job& job) {
   if (!define(worker, function)) return false;
   const auto window = ring.window(ring.capacity() / 4);
   if (window.size() < kMinWindow) return false;
-  const auto room = window.subspan(sizeof(wire::FrameHeader), window.size() - sizeof(wire::FrameHeader) - 8);
+  // A longer frame would be one that streams, and only a single task may do that.
+  const std::size_t most_bytes = std::min(window.size(), ring.capacity() / 2);
+  const auto room = window.subspan(sizeof(wire::FrameHeader), most_bytes - sizeof(wire::FrameHeader) - 8);
   wire::Writer writer(room);
   const std::uint64_t most = std::min(chunk_for(job, function), job.window_end - job.next_index);
   detail::FrameWriter frame(writer, static_cast<std::size_t>(most), ring.capacity() / 4);

@@ -177,10 +177,26 @@ constexpr decltype(auto) call_with(F& f, Args&... args) {
   }
 }
 template <class F, class... Args>
-using call_result_t = decltype(detail::call_with(std::declval<F&>(), std::declval<Args&>()...));
-
-template <class F, class... Args>
 inline constexpr bool callable_with = std::is_invocable_v<F&, Args...> || std::is_invocable_v<F&, Args&...>;
+
+// What a call returns; for one that cannot be made a type of its own, so that a verb can say what is wrong.
+struct NotCallable {};
+template <class F, class... Args>
+struct CallResult {
+  using type = NotCallable;
+};
+template <class F, class... Args>
+  requires callable_with<F, Args...>
+struct CallResult<F, Args...> {
+  using type = decltype(detail::call_with(std::declval<F&>(), std::declval<Args&>()...));
+};
+template <class F, class Tuple, class Index = std::make_index_sequence<std::tuple_size_v<Tuple>>>
+struct SpreadCall;
+template <class F, class Tuple, std::size_t... I>
+struct SpreadCall<F, Tuple, std::index_sequence<I...>> {
+  static constexpr bool kPossible = callable_with<F, std::tuple_element_t<I, Tuple>...>;
+  using type = typename CallResult<F, std::tuple_element_t<I, Tuple>...>::type;
+};
 
 template <class F, class Tuple, std::size_t... I>
 constexpr decltype(auto) call_spread(F& f, Tuple& tuple, std::index_sequence<I...>) {

@@ -24,7 +24,14 @@ inline constexpr bool check_call = [] {
   static_assert(callable_with<F, Args...>,
                 "brood: the task's function cannot be called with these arguments (as they arrive in the worker: "
                 "decayed, and string literals as std::string)");
-  return true;
+  return callable_with<F, Args...>;
+}();
+template <class F, class Item>
+inline constexpr bool check_starmap = [] {
+  static_assert(SpreadCall<F, Item>::kPossible,
+                "brood: the task's function cannot be called with the elements of these tuples (as they arrive in the "
+                "worker: decayed, and string literals as std::string)");
+  return SpreadCall<F, Item>::kPossible;
 }();
 
 inline void set_options(Job& job, const TaskOptions& options) noexcept {
@@ -38,32 +45,34 @@ inline constexpr std::size_t kMostWindow = 8192;
 
 template <class F, class... Args>
 apply_result_t<F, Args...> Verbs::apply(F&& f, Args&&... args) const {
-  using Callable = std::decay_t<F>;
-  static_assert(check_call<Callable, shipped_t<Args>...>);
-  const Callable& callable = f;
-  const auto ref = make_function_ref<Callable, false, shipped_t<Args>...>(callable);
-  return [&](const shipped_t<Args>&... shipped) {
-    ApplyJob<apply_result_t<F, Args...>, shipped_t<Args>...> job(ref, shipped...);
-    set_options(job, options_);
-    engine::run(engine(), job, "apply");
-    return std::move(job.result).get();
-  }(as_shipped(args)...);
+  if constexpr (check_call<std::decay_t<F>, shipped_t<Args>...>) {
+    using Callable = std::decay_t<F>;
+    const Callable& callable = f;
+    const auto ref = make_function_ref<Callable, false, shipped_t<Args>...>(callable);
+    return [&](const shipped_t<Args>&... shipped) {
+      ApplyJob<apply_result_t<F, Args...>, shipped_t<Args>...> job(ref, shipped...);
+      set_options(job, options_);
+      engine::run(engine(), job, "apply");
+      return std::move(job.result).get();
+    }(as_shipped(args)...);
+  }
 }
 
 template <class F, class... Args>
 AsyncResult<apply_result_t<F, Args...>> Verbs::apply_async(F&& f, Args&&... args) const {
-  using Callable = std::decay_t<F>;
-  using R = apply_result_t<F, Args...>;
-  static_assert(check_call<Callable, shipped_t<Args>...>);
-  const Callable& callable = f;
-  const auto ref = make_function_ref<Callable, false, shipped_t<Args>...>(callable);
-  return [&](const shipped_t<Args>&... shipped) {
-    auto* const job = new AsyncApplyJob<R, shipped_t<Args>...>(ref, shipped...);
-    AsyncResult<R> result(engine_, job);
-    set_options(*job, options_);
-    engine::submit(engine(), *job, "apply_async");
-    return result;
-  }(as_shipped(args)...);
+  if constexpr (check_call<std::decay_t<F>, shipped_t<Args>...>) {
+    using Callable = std::decay_t<F>;
+    using R = apply_result_t<F, Args...>;
+    const Callable& callable = f;
+    const auto ref = make_function_ref<Callable, false, shipped_t<Args>...>(callable);
+    return [&](const shipped_t<Args>&... shipped) {
+      auto* const job = new AsyncApplyJob<R, shipped_t<Args>...>(ref, shipped...);
+      AsyncResult<R> result(engine_, job);
+      set_options(*job, options_);
+      engine::submit(engine(), *job, "apply_async");
+      return result;
+    }(as_shipped(args)...);
+  }
 }
 
 template <bool Spread, class R, class F, class Range>
@@ -79,26 +88,16 @@ list_of_t<R> run_map(engine::Engine& engine, const TaskOptions& options, F& f, R
 
 template <class F, class Range>
 auto Verbs::map(F&& f, Range&& range) const -> list_of_t<map_result_t<F, Range>> {
-  static_assert(check_call<std::decay_t<F>, item_t<Range>>);
-  return run_map<false, map_result_t<F, Range>>(engine(), options_, f, range, "map");
+  if constexpr (check_call<std::decay_t<F>, item_t<Range>>) {
+    return run_map<false, map_result_t<F, Range>>(engine(), options_, f, range, "map");
+  }
 }
-
-template <class F, class Item, std::size_t... I>
-constexpr bool spreads_over(std::index_sequence<I...>) {
-  return callable_with<F, std::tuple_element_t<I, Item>...>;
-}
-template <class F, class Item>
-inline constexpr bool check_starmap = [] {
-  static_assert(spreads_over<F, Item>(std::make_index_sequence<std::tuple_size_v<Item>>{}),
-                "brood: the task's function cannot be called with the elements of these tuples (as they arrive in the "
-                "worker: decayed, and string literals as std::string)");
-  return true;
-}();
 
 template <class F, class Range>
 auto Verbs::starmap(F&& f, Range&& range) const -> list_of_t<starmap_result_t<F, Range>> {
-  static_assert(check_starmap<std::decay_t<F>, item_t<Range>>);
-  return run_map<true, starmap_result_t<F, Range>>(engine(), options_, f, range, "starmap");
+  if constexpr (check_starmap<std::decay_t<F>, item_t<Range>>) {
+    return run_map<true, starmap_result_t<F, Range>>(engine(), options_, f, range, "starmap");
+  }
 }
 
 template <bool Spread, class R, class F, class Range>
@@ -114,32 +113,35 @@ auto Verbs::submit_list(F& f, Range& range, const char* verb) const -> AsyncResu
 
 template <class F, class Range>
 auto Verbs::map_async(F&& f, Range&& range) const -> AsyncResult<list_of_t<map_result_t<F, Range>>> {
-  static_assert(check_call<std::decay_t<F>, item_t<Range>>);
-  return submit_list<false, map_result_t<F, Range>>(f, range, "map_async");
+  if constexpr (check_call<std::decay_t<F>, item_t<Range>>) {
+    return submit_list<false, map_result_t<F, Range>>(f, range, "map_async");
+  }
 }
 
 template <class F, class Range>
 auto Verbs::starmap_async(F&& f, Range&& range) const -> AsyncResult<list_of_t<starmap_result_t<F, Range>>> {
-  static_assert(check_starmap<std::decay_t<F>, item_t<Range>>);
-  return submit_list<true, starmap_result_t<F, Range>>(f, range, "starmap_async");
+  if constexpr (check_starmap<std::decay_t<F>, item_t<Range>>) {
+    return submit_list<true, starmap_result_t<F, Range>>(f, range, "starmap_async");
+  }
 }
 
 template <class F, class Range>
 auto Verbs::stream(F&& f, Range&& range, bool ordered, const char* verb) const -> ResultStream<map_result_t<F, Range>> {
-  using Callable = std::decay_t<F>;
-  using R = map_result_t<F, Range>;
-  static_assert(check_call<Callable, item_t<Range>>);
-  std::size_t most = options_.window > 0 ? options_.window : kMostWindow;
-  if constexpr (requires { std::ranges::size(range); }) {
-    const std::size_t size = static_cast<std::size_t>(std::ranges::size(range));
-    most = most < size ? most : (size > 0 ? size : 1);
+  if constexpr (check_call<std::decay_t<F>, item_t<Range>>) {
+    using Callable = std::decay_t<F>;
+    using R = map_result_t<F, Range>;
+    std::size_t most = options_.window > 0 ? options_.window : kMostWindow;
+    if constexpr (requires { std::ranges::size(range); }) {
+      const std::size_t size = static_cast<std::size_t>(std::ranges::size(range));
+      most = most < size ? most : (size > 0 ? size : 1);
+    }
+    auto* const job = new StreamJobOver<R, Range, Callable>(
+        static_cast<F&&>(f), &make_function_ref<Callable, false, item_t<Range>>, static_cast<Range&&>(range), ordered, most);
+    ResultStream<R> result(engine_, job, options_.window);
+    set_options(*job, options_);
+    engine::open(engine(), *job, verb);
+    return result;
   }
-  auto* const job = new StreamJobOver<R, Range, Callable>(
-      static_cast<F&&>(f), &make_function_ref<Callable, false, item_t<Range>>, static_cast<Range&&>(range), ordered, most);
-  ResultStream<R> result(engine_, job, options_.window);
-  set_options(*job, options_);
-  engine::open(engine(), *job, verb);
-  return result;
 }
 
 template <class F, class Range>

@@ -17,7 +17,6 @@ from pathlib import Path
 PROLOGUE = """
 #include <brood/pool.hpp>
 #include <functional>
-#include <mutex>
 #include <span>
 #include <string>
 #include <tuple>
