@@ -32,8 +32,7 @@ inline std::vector<pid_t> family_of(std::vector<pid_t> workers) {
   if (!family.empty()) family.push_back(parent_of(family.front()));
   family.push_back(getpid());
   std::ranges::sort(family);
-  const auto repeated = std::ranges::unique(family);
-  family.erase(repeated.begin(), repeated.end());
+  family.erase(std::unique(family.begin(), family.end()), family.end());
   return family;
 }
 

@@ -71,7 +71,7 @@ Walk find_files(const std::vector<std::string>& paths) {
   std::ranges::sort(walk.files, [](const FoundFile& a, const FoundFile& b) {
     return a.path != b.path ? a.path < b.path : a.is_argument > b.is_argument;
   });
-  const auto repeated = std::ranges::unique(walk.files, {}, &FoundFile::path);
-  walk.files.erase(repeated.begin(), repeated.end());
+  const auto same_path = [](const FoundFile& a, const FoundFile& b) { return a.path == b.path; };
+  walk.files.erase(std::unique(walk.files.begin(), walk.files.end(), same_path), walk.files.end());
   return walk;
 }

@@ -84,8 +84,8 @@ void WorkerEnd::wait_until_changed(const std::atomic<std::uint64_t>& word, std::
 
 os::Fd make_pool_memory() { return os::make_memfd("brood-pool", kHeaderBytes); }
 
-PoolPage::PoolPage(int memory_fd)
-    : memory_(os::Mapping::shared(memory_fd, 0, kHeaderBytes, os::Access::read_write)),
+PoolPage::PoolPage(int memory_fd, os::Access access)
+    : memory_(os::Mapping::shared(memory_fd, 0, kHeaderBytes, access)),
       words_(std::launder(reinterpret_cast<PoolWords*>(memory_.data()))) {
   memory_.exclude_from_fork();
 }

@@ -66,7 +66,7 @@ class WorkerEnd {
 os::Fd make_pool_memory();
 class PoolPage {
  public:
-  explicit PoolPage(int memory_fd);
+  explicit PoolPage(int memory_fd, os::Access access = os::Access::read_write);
   PoolWords& words() const noexcept { return *words_; }
 
  private:

@@ -24,6 +24,9 @@ class RingWriter {
   std::size_t capacity() const noexcept { return capacity_; }
   std::uint64_t position() const noexcept { return tail_; }
   bool empty() { return tail_ == refresh(); }
+  // The other end published a position that cannot be: nothing of this ring can be believed any more. There is no room
+  // from then on.
+  bool damaged() const noexcept { return damaged_; }
 
   // The free bytes, at least `wanted` of them if there are that many. Asks the other end only when needed.
   std::span<std::byte> window(std::size_t wanted) {
@@ -42,8 +45,12 @@ class RingWriter {
  private:
   std::uint64_t refresh() {
     const std::uint64_t head = head_word_->load(std::memory_order_acquire);
-    if (tail_ - head > capacity_) throw ArchiveError("ring: the reader's position is not within what was written");
-    return head_ = head;
+    if (tail_ - head > capacity_ || head < head_) {
+      damaged_ = true;
+      head_ = tail_ - capacity_;
+      return head_;
+    }
+    return head_ = damaged_ ? tail_ - capacity_ : head;
   }
 
   std::byte* data_;
@@ -52,6 +59,7 @@ class RingWriter {
   const std::atomic<std::uint64_t>* head_word_;
   std::uint64_t tail_ = 0;
   std::uint64_t head_ = 0;
+  bool damaged_ = false;
 };
 
 class RingReader {

@@ -78,6 +78,17 @@ void block_all_signals() noexcept {
 
 void restore_mask(const sigset_t& mask) noexcept { ::pthread_sigmask(SIG_SETMASK, &mask, nullptr); }
 
+struct sigaction take_default_action(int signal) noexcept {
+  struct sigaction previous {};
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  sigemptyset(&action.sa_mask);
+  ::sigaction(signal, &action, &previous);
+  return previous;
+}
+
+void restore_action(int signal, const struct sigaction& action) noexcept { ::sigaction(signal, &action, nullptr); }
+
 void exit_now(int code) noexcept { ::_exit(code); }
 
 }  // namespace brood::os

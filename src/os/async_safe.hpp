@@ -26,6 +26,9 @@ bool wait_for_exit(int pidfd, std::int64_t deadline_ns) noexcept;
 // Blocks every signal for good; for brood's own helper processes.
 void block_all_signals() noexcept;
 void restore_mask(const sigset_t& mask) noexcept;
+// Sets the default action of a signal and returns what it was.
+struct sigaction take_default_action(int signal) noexcept;
+void restore_action(int signal, const struct sigaction& action) noexcept;
 // Ends the process at once: no buffer is flushed, no destructor runs.
 [[noreturn]] void exit_now(int code) noexcept;
 

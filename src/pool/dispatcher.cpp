@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <utility>
 
 #include "os/clock.hpp"
@@ -22,7 +23,7 @@ constexpr std::int64_t kShareAlarmNs = 250'000;
 
 bool has_room(const WorkerSlot& worker) {
   auto& ring = worker.link->tasks;
-  return ring.window(ring.capacity() / 8).size() >= ring.capacity() / 8;
+  return ring.damaged() || ring.window(ring.capacity() / 8).size() >= ring.capacity() / 8;
 }
 
 // Whether the worker has something for the dispatcher that it would ring for.
@@ -60,12 +61,15 @@ Dispatcher::~Dispatcher() {
     for (; !worker->sent.empty(); worker->sent.pop()) {
       if (worker->sent.front().parcel != nullptr) release(worker->sent.front().parcel);
     }
+    if (worker->outgoing != nullptr && worker->outgoing_is_ours) release(worker->outgoing);
   }
 }
 
 void Dispatcher::start() {
-  for (const auto& worker : workers_) begin_worker(*worker);
-  ring_bells();
+  for (const auto& worker : workers_) {
+    begin_worker(*worker);
+    ring_bells();
+  }
 }
 
 void Dispatcher::accept(Parcel* parcel) {
@@ -95,6 +99,7 @@ bool Dispatcher::step(Job* mine) {
     moved |= drain(*worker);
     if (i < busy_.size() && busy_[i] == worker) ++i;
   }
+  if (!failing_.empty()) drop_failing();
   fed_ = feed();
   if (!idle_.empty() && !busy_.empty() && take_back()) fed_ |= feed();
   moved |= fed_;
@@ -103,13 +108,17 @@ bool Dispatcher::step(Job* mine) {
     news_ = false;
     on_news_();
   }
+  mine_ = nullptr;
   return moved;
 }
 
 void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   mine_ = mine;
+  bool any_blocked = false;
+  for (const auto& worker : workers_) any_blocked |= worker->blocked;
   const auto something_came = [&] {
     if (attention_.load(std::memory_order_relaxed)) return true;
+    if (any_blocked && unblock()) return true;
     return std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) { return calls(*worker); });
   };
   const bool coarse = std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) { return worker->coarse; });
@@ -126,6 +135,7 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
         if (something_came()) {
           spin_ns_ = std::min(2 * spin_ns_, kLongestSpinNs);
           attention_.store(false, std::memory_order_relaxed);
+          mine_ = nullptr;
           return;
         }
         os::cpu_relax();
@@ -147,6 +157,21 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   page_.words().sleep_epoch.store(0, std::memory_order_relaxed);
   attention_.store(false, std::memory_order_relaxed);
   if (look_after_workers()) feed();
+  mine_ = nullptr;
+}
+
+// Whether a worker that was blocked has released its ring, or can never do so.
+bool Dispatcher::unblock() {
+  bool any = false;
+  for (const auto& worker : workers_) {
+    if (!worker->blocked) continue;
+    const bool alive = worker->life == WorkerSlot::Life::alive;
+    if (alive && !worker->link->tasks.empty() && !worker->link->tasks.damaged()) continue;
+    worker->blocked = false;
+    if (alive && worker->outgoing == nullptr) worker->link->words().wants_space.store(0, std::memory_order_relaxed);
+    any = true;
+  }
+  return any;
 }
 
 // A worker whose answers are wanted one by one rings at the next one; one that works through a batch rings when it needs
@@ -179,15 +204,12 @@ std::int64_t Dispatcher::next_alarm_ns() const noexcept {
 }
 
 void Dispatcher::fail_all(const std::exception_ptr& error) {
+  for (const auto& worker : workers_) {
+    if (worker->outgoing != nullptr && !worker->outgoing_is_ours) own_outgoing(*worker);
+  }
   while (Parcel* const parcel = pending_.pop()) {
-    Job* const job = parcel->job;
-    const std::uint64_t first = parcel->first;
-    const std::uint32_t count = parcel->count;
-    release(parcel);
-    for (std::uint32_t i = 0; job != nullptr && i < count; ++i) {
-      give_error(*job, first + i, error);
-      count_answer(*job);
-    }
+    if (parcel->job != nullptr) parcel->job->withdrawn = error;
+    drop_parcel(parcel);
   }
   for (const auto& worker : workers_) {
     for (std::size_t i = 0; i < worker->sent.size(); ++i) {
@@ -201,7 +223,22 @@ void Dispatcher::fail_all(const std::exception_ptr& error) {
   }
 }
 
+// What is on its way must outlive the memory of the caller, who will not wait for it.
+void Dispatcher::own_outgoing(WorkerSlot& worker) {
+  std::size_t sent_so_far = worker.outgoing_offset;
+  for (std::size_t p = 0; p < worker.outgoing_piece; ++p) sent_so_far += worker.outgoing->piece(p).size();
+  try {
+    worker.outgoing->detach();
+  } catch (const std::bad_alloc&) {
+    return kill(worker);  // which ends the stream as well
+  }
+  worker.outgoing_piece = 0;
+  worker.outgoing_offset = sent_so_far;
+}
+
 void Dispatcher::abandon(Job& job) {
+  withdraw(job);
+  std::erase(failing_, &job);
   ParcelQueue kept;
   while (Parcel* const parcel = pending_.pop()) {
     if (parcel->job != &job) {
@@ -218,44 +255,22 @@ void Dispatcher::abandon(Job& job) {
       if (sent.job != &job) continue;
       sent.job = nullptr;
       outstanding_ -= sent.count - sent.answered - sent.reclaimed;
-      if (sent.parcel == nullptr) continue;
-      if (sent.parcel != worker->outgoing) continue;
-      // Half of it is on its way: the rest must outlive the caller's memory.
-      const std::size_t sent_so_far = [&] {
-        std::size_t bytes = worker->outgoing_offset;
-        for (std::size_t p = 0; p < worker->outgoing_piece; ++p) bytes += sent.parcel->piece(p).size();
-        return bytes;
-      }();
-      sent.parcel->detach();
-      worker->outgoing_piece = 0;
-      worker->outgoing_offset = sent_so_far;
+      if (sent.parcel != nullptr && sent.parcel == worker->outgoing) own_outgoing(*worker);
     }
   }
 }
 
 std::uint64_t Dispatcher::cancel(Job& job, const std::exception_ptr& error) {
-  for (WorkerSlot* const worker : busy_) {
-    bool holds_some = false;
-    for (std::size_t i = 0; i < worker->sent.size(); ++i) holds_some |= worker->sent[i].job == &job;
-    const bool free_to_revoke = worker->life == WorkerSlot::Life::alive && worker->outgoing == nullptr &&
-                                worker->revoked_from == channel::kNeverRevoked;
-    if (holds_some && free_to_revoke) revoke(*worker);
-  }
+  withdraw(job);
+  job.withdrawn = error;
   std::uint64_t cancelled = 0;
   ParcelQueue kept;
   ParcelQueue dropped;
   while (Parcel* const parcel = pending_.pop()) (parcel->job == &job ? dropped : kept).push(parcel);
   pending_.append(kept);
   while (Parcel* const parcel = dropped.pop()) {
-    const std::uint64_t first = parcel->first;
-    const std::uint32_t count = parcel->count;
-    if (parcel->posted) note_departure(job);
-    release(parcel);
-    for (std::uint32_t i = 0; i < count; ++i) {
-      ++cancelled;
-      give_error(job, first + i, error);
-      count_answer(job);
-    }
+    cancelled += parcel->count;
+    drop_parcel(parcel);
   }
   return cancelled;
 }
@@ -270,11 +285,10 @@ void Dispatcher::stop_workers() {
   stopping_ = true;
   for (const auto& worker : workers_) {
     if (worker->life != WorkerSlot::Life::alive) continue;
-    if (options_.finalizer != nullptr) define(*worker, *options_.finalizer);
-    const auto window = worker->link->tasks.window(sizeof(wire::FrameHeader));
-    put_header(*worker, window.data(), wire::FrameKind::stop,
-               options_.finalizer == nullptr ? 0 : options_.finalizer->number, 0, 0);
-    worker->link->tasks.publish(sizeof(wire::FrameHeader));
+    leave_lanes(*worker);
+    worker->control.push_back({wire::FrameKind::stop, options_.finalizer});
+    ++controls_;
+    send_control(*worker);
   }
   ring_bells();
 }

@@ -75,8 +75,11 @@ class Dispatcher {
   // The engine has all of the job's input.
   void close(Job& job);
   // No task is on its way, not even one that nobody waits for any more.
-  bool quiet() const noexcept { return outstanding_ == 0 && busy_.empty() && streaming_ == 0; }
-  // Asks every worker to end. Only when quiet.
+  bool quiet() const noexcept { return outstanding_ == 0 && busy_.empty() && streaming_ == 0 && controls_ == 0; }
+  // From any thread, also from a signal handler: no worker is started or fed any more, deaths are not answered.
+  void end() noexcept { ended_.store(true, std::memory_order_seq_cst); }
+  bool ended() const noexcept { return ended_.load(std::memory_order_relaxed); }
+  // Asks every worker to end, once quiet; it is done when it is quiet again.
   void stop_workers();
 
   // Set when no worker can be had any more, for example because the initializer failed.
@@ -100,6 +103,10 @@ class Dispatcher {
   wire::FrameKind kind_for(const Job& job, bool streams) const noexcept;
   void record_sent(WorkerSlot& worker, Sent sent);
   bool stream_out(WorkerSlot& worker);
+  bool send_control(WorkerSlot& worker);
+  void block(WorkerSlot& worker) noexcept;
+  void begin_stream(WorkerSlot& worker, Parcel* parcel) noexcept;
+  void end_stream(WorkerSlot& worker) noexcept;
   void note_departure(Job& job) noexcept;
   void drop_parcel(Parcel* parcel);
   std::uint64_t chunk_for(const Job& job, const Function& function) const noexcept;
@@ -107,8 +114,9 @@ class Dispatcher {
 
   // drain.cpp
   bool drain(WorkerSlot& worker);
-  std::size_t take_records(WorkerSlot& worker, std::span<const std::byte> window);
-  std::size_t take_incoming(WorkerSlot& worker, std::span<const std::byte> window);
+  void take_records(WorkerSlot& worker, std::span<const std::byte> window);
+  void begin_incoming(WorkerSlot& worker, wire::Record record);
+  void take_incoming(WorkerSlot& worker, std::span<const std::byte> window);
   void handle(WorkerSlot& worker, wire::Record record, std::span<const std::byte> payload);
   void handle_declined(WorkerSlot& worker, std::uint64_t count);
   void give_value(Job& job, std::uint64_t index, std::span<const std::byte> bytes);
@@ -125,7 +133,13 @@ class Dispatcher {
   void schedule_restart(WorkerSlot& worker, bool was_ready, const std::string& how_it_ended);
   bool restart_due();
   Parcel* copy_from_ring(WorkerSlot& worker, Sent& sent, std::uint32_t from, std::uint32_t count);
+  bool intact(const WorkerSlot& worker, const Sent& sent) const noexcept;
+  void give_back(WorkerSlot& worker, Sent& sent, std::uint32_t from, std::uint32_t count, std::uint32_t shares = 1);
+  void answer_dead(WorkerSlot& worker, Sent& sent, std::uint32_t item, int exitcode);
   void requeue(Parcel* parcel);
+  void requeue_returned();
+  void withdraw(Job& job);
+  void drop_failing();
   bool take_back();
   void revoke(WorkerSlot& worker);
   void end_revocation(WorkerSlot& worker);
@@ -135,6 +149,8 @@ class Dispatcher {
   void enter_busy(WorkerSlot& worker);
   void update_lane(WorkerSlot& worker);
   void leave_lanes(WorkerSlot& worker) noexcept;
+  bool unblock();
+  void own_outgoing(WorkerSlot& worker);
   void set_wake_points();
   std::int64_t next_alarm_ns() const noexcept;
 
@@ -151,12 +167,15 @@ class Dispatcher {
   std::vector<WorkerSlot*> hungry_;  // have some, but not for long
   std::vector<WorkerSlot*> bells_;
   ParcelQueue pending_;
+  std::vector<Parcel*> returned_;  // taken back, in order; on their way to the front of pending_
   std::uint64_t outstanding_ = 0;  // accepted and not answered
   std::uint64_t next_epoch_ = 1;
   std::uint32_t sleep_epoch_ = 0;
   unsigned absent_ = 0;          // slots without a worker
   unsigned failed_starts_ = 0;   // in a row
   unsigned streaming_ = 0;       // workers with something outgoing
+  unsigned controls_ = 0;        // control frames that are not written yet
+  std::int64_t first_failure_ns_ = 0;
   unsigned rounds_ = 0;
   unsigned offers_ = 0;
   std::int64_t spin_ns_ = 20'000;
@@ -167,6 +186,8 @@ class Dispatcher {
   std::exception_ptr broken_;
   Job* mine_ = nullptr;  // the job of the thread that owns the dispatcher now
   std::atomic<bool> attention_{false};
+  std::atomic<bool> ended_{false};
+  std::vector<Job*> failing_;  // a task failed, and those after it are not wanted any more
 };
 
 }  // namespace brood::engine

@@ -1,6 +1,7 @@
 // How answers come back from the workers.
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -25,11 +26,12 @@ bool Dispatcher::drain(WorkerSlot& worker) {
   try {
     auto& ring = worker.link->results;
     for (auto window = ring.window(); !window.empty(); window = ring.window()) {
-      const std::size_t used =
-          worker.incoming ? take_incoming(worker, window) : take_records(worker, window);
-      ring.consume(used);
+      if (worker.incoming) {
+        take_incoming(worker, window);
+      } else {
+        take_records(worker, window);
+      }
       ring.release();
-      worker.bytes_received += used;
     }
     worker.link->wake();  // it may sleep for room
   } catch (const ArchiveError&) {
@@ -50,44 +52,65 @@ bool Dispatcher::drain(WorkerSlot& worker) {
   return true;
 }
 
-std::size_t Dispatcher::take_records(WorkerSlot& worker, std::span<const std::byte> window) {
-  const std::size_t large = worker.link->results.capacity() / 2;
-  std::size_t used = 0;
-  while (used + kRecordBytes <= window.size()) {
+// Each record is consumed as soon as it is dealt with: an exception (no memory) leaves the others for the next time.
+void Dispatcher::take_records(WorkerSlot& worker, std::span<const std::byte> window) {
+  auto& ring = worker.link->results;
+  const std::size_t large = ring.capacity() / 2;
+  while (!window.empty()) {
+    if (window.size() < kRecordBytes) bad_channel("less than a record");
     std::uint64_t word = 0;
-    std::memcpy(&word, window.data() + used, sizeof word);
+    std::memcpy(&word, window.data(), sizeof word);
     const wire::Record record = wire::unpack_record(word);
-    used += kRecordBytes;
     const bool has_payload = record.status != wire::RecordStatus::declined;
     if (has_payload && record.length > large) {
-      worker.incoming = true;
-      worker.incoming_record = record;
-      worker.incoming_left = wire::padded(record.length);
-      worker.incoming_got = 0;
-      worker.incoming_bytes = os::LargeBuffer(static_cast<std::size_t>(record.length));
-      return used;
+      ring.consume(kRecordBytes);
+      worker.bytes_received += kRecordBytes;
+      return begin_incoming(worker, record);
     }
     const std::size_t length = has_payload ? static_cast<std::size_t>(record.length) : 0;
-    if (window.size() - used < wire::padded(length)) bad_channel("a record is not whole");
-    handle(worker, record, window.subspan(used, length));
-    used += static_cast<std::size_t>(wire::padded(length));
+    const std::size_t whole = kRecordBytes + static_cast<std::size_t>(wire::padded(length));
+    if (window.size() < whole) bad_channel("a record is not whole");
+    handle(worker, record, window.subspan(kRecordBytes, length));
+    ring.consume(whole);
+    worker.bytes_received += whole;
+    window = window.subspan(whole);
   }
-  if (used == 0) bad_channel("less than a record");
-  return used;
 }
 
-std::size_t Dispatcher::take_incoming(WorkerSlot& worker, std::span<const std::byte> window) {
+void Dispatcher::begin_incoming(WorkerSlot& worker, wire::Record record) {
+  worker.incoming_record = record;
+  worker.incoming_left = wire::padded(record.length);
+  worker.incoming_got = 0;
+  worker.incoming_bytes = {};
+  worker.incoming = true;
+  try {
+    worker.incoming_bytes = os::LargeBuffer(static_cast<std::size_t>(record.length));
+  } catch (const std::bad_alloc&) {
+    // Without a buffer it is read past, and the task is answered with this error.
+  }
+}
+
+void Dispatcher::take_incoming(WorkerSlot& worker, std::span<const std::byte> window) {
   const std::size_t taken = static_cast<std::size_t>(std::min<std::uint64_t>(window.size(), worker.incoming_left));
   const std::uint64_t missing = worker.incoming_record.length - worker.incoming_got;
   const std::size_t payload = static_cast<std::size_t>(std::min<std::uint64_t>(taken, missing));
-  std::memcpy(worker.incoming_bytes.data() + worker.incoming_got, window.data(), payload);
+  const bool kept = worker.incoming_bytes.data() != nullptr;
+  if (kept) std::memcpy(worker.incoming_bytes.data() + worker.incoming_got, window.data(), payload);
   worker.incoming_got += payload;
   worker.incoming_left -= taken;
-  if (worker.incoming_left > 0) return taken;
+  worker.link->results.consume(taken);
+  worker.bytes_received += taken;
+  if (worker.incoming_left > 0) return;
   worker.incoming = false;
-  const auto bytes = std::move(worker.incoming_bytes);
-  handle(worker, worker.incoming_record, {bytes.data(), static_cast<std::size_t>(worker.incoming_record.length)});
-  return taken;
+  const os::LargeBuffer bytes = std::move(worker.incoming_bytes);
+  if (kept) return handle(worker, worker.incoming_record, {bytes.data(), bytes.size()});
+  if (worker.sent.empty()) bad_channel("an answer to nothing");
+  Job* const job = worker.sent.front().job;
+  const std::uint64_t index = worker.sent.front().first + worker.sent.front().answered;
+  step_over(worker);
+  if (job == nullptr) return;
+  give_error(*job, index, std::make_exception_ptr(std::bad_alloc()));
+  count_answer(*job);
 }
 
 void Dispatcher::handle(WorkerSlot& worker, wire::Record record, std::span<const std::byte> payload) {
@@ -128,12 +151,13 @@ void Dispatcher::handle_declined(WorkerSlot& worker, std::uint64_t count) {
     Sent& sent = worker.sent.front();
     const std::uint32_t here = sent.count - sent.answered;
     if (here > count) bad_channel("a frame declined in part");
-    if (const std::uint32_t undecided = here - sent.reclaimed; undecided > 0 && sent.job != nullptr) {
-      requeue(copy_from_ring(worker, sent, sent.answered, undecided));
+    if (const std::uint32_t undecided = here - sent.reclaimed; undecided > 0) {
+      give_back(worker, sent, sent.answered, undecided);
     }
     for (std::uint32_t i = 0; i < here; ++i) step_over(worker);
     count -= here;
   }
+  requeue_returned();
 }
 
 void Dispatcher::step_over(WorkerSlot& worker) {
@@ -159,6 +183,7 @@ void Dispatcher::give_error(Job& job, std::uint64_t index, std::exception_ptr er
   if (job.stop_on_error) {
     job.error_bound = std::min(job.error_bound, index);
     job.stopped.store(true, std::memory_order_relaxed);
+    failing_.push_back(&job);
     if (&job == mine_) job.input_done = job.closed = true;
   }
   job.ops->error(job, index, std::move(error));
@@ -174,7 +199,9 @@ void Dispatcher::count_answer(Job& job) {
 
 // After this the job may be gone.
 void Dispatcher::end_if_done(Job& job) {
-  if (job.closed && job.answered == job.accepted) on_done_(job);
+  if (!job.closed || job.answered != job.accepted) return;
+  if (!failing_.empty()) std::erase(failing_, &job);
+  on_done_(job);
 }
 
 // The worker's own clock readings since the last look, shared by the tasks it timed.

@@ -23,6 +23,7 @@ constexpr channel::RingSizes kRingSizes;
 // Parcels of tasks that are written ahead, without a worker at hand, are about this large.
 constexpr std::size_t kParcelBytes = std::size_t{16} << 10U;
 constexpr std::size_t kSmallScratch = 512;
+static_assert(kParcelBytes <= kRingSizes.tasks / 4);
 constexpr std::uint64_t kMostWrittenAhead = 64;  // tasks per parcel while their time is not known
 
 std::unique_ptr<Backend> make_local_backend(int page_fd, int doorbell_fd) {
@@ -130,6 +131,7 @@ void Engine::end_turn() noexcept {
 }
 
 void Engine::wake_waiters() noexcept {
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // after whatever they wait for
   if (waiters_.load(std::memory_order_seq_cst) == 0) return;
   const std::lock_guard lock(mutex_);
   cv_.notify_all();
@@ -152,6 +154,7 @@ void Engine::visit(const char* verb) {
   visitors_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
+// Lets them have the turn, and takes it again.
 void Engine::yield_to_visitors() {
   end_turn();
   std::unique_lock lock(mutex_);
@@ -160,22 +163,23 @@ void Engine::yield_to_visitors() {
   waiters_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-bool Engine::drive(Job* mine, os::Deadline deadline, const std::function<bool()>& until, const os::InterruptibleCall* call) {
+Engine::Driven Engine::drive(Job* mine, os::Deadline deadline, const std::function<bool()>& until,
+                             const os::InterruptibleCall* call) {
   for (unsigned rounds = 0;; ++rounds) {
     if (call != nullptr && call->interrupted()) throw_interrupted();
     if (has_posted_.load(std::memory_order_relaxed)) take_posted();
     settle(mine);
-    if (until()) return true;
+    if (until()) return Driven::there;
     const bool moved = dispatcher_->step(mine);
-    if (until()) return true;
-    if (visitors_.load(std::memory_order_relaxed) > 0) yield_to_visitors();
+    if (until()) return Driven::there;
+    if (visitors_.load(std::memory_order_relaxed) > 0) return Driven::visited;
     // Answers of a batch are let gather: taking each as it comes would slow the worker that writes them.
     const bool gathers = mine != nullptr && !mine->each && !dispatcher_->fed();
     if (moved && !gathers) {
-      if (rounds % kRoundsBetweenClocks == 0 && deadline.passed()) return false;
+      if (rounds % kRoundsBetweenClocks == 0 && deadline.passed()) return Driven::too_late;
       continue;
     }
-    if (deadline.passed()) return false;
+    if (deadline.passed()) return Driven::too_late;
     resting_.store(true, std::memory_order_seq_cst);
     const bool wanted = has_posted_.load(std::memory_order_seq_cst) || ended_.load(std::memory_order_seq_cst) ||
                         visitors_.load(std::memory_order_seq_cst) > 0 || (call != nullptr && call->interrupted());
@@ -234,23 +238,26 @@ bool Engine::work(Job& job, os::Deadline deadline) {
   const os::InterruptibleCall call;
   const bool feeds = job.ops->finished == nullptr;  // otherwise its input was written when it was submitted
   for (;;) {
-    if (try_turn()) {
+    // Visitors go first: they want the turn for a moment only.
+    if (visitors_.load(std::memory_order_seq_cst) == 0 && try_turn()) {
       const Turn turn(*this);
-      return drive(feeds ? &job : nullptr, deadline, satisfied, &call);
+      const Driven driven = drive(feeds ? &job : nullptr, deadline, satisfied, &call);
+      if (driven != Driven::visited) return driven == Driven::there;
     }
     if (satisfied()) return true;
     if (call.interrupted()) throw_interrupted();
     if (deadline.passed()) return false;
-    const bool may_write = feeds && !job.input_done && !job.stopped.load(std::memory_order_relaxed) &&
-                           job.next_index < job.window_end;
-    if (may_write && job.posted.load(std::memory_order_relaxed) < 2 * processes_ + 2) {
+    const bool stopped = job.stopped.load(std::memory_order_relaxed);
+    const bool may_write = feeds && !job.input_done && (stopped || job.next_index < job.window_end);
+    if (may_write && turn_.load() && job.posted.load(std::memory_order_relaxed) < 2 * processes_ + 2) {
       post_input(job);
       continue;
     }
     std::unique_lock lock(mutex_);
     waiters_.fetch_add(1, std::memory_order_seq_cst);
     if (service_drives_.load(std::memory_order_seq_cst)) interrupt_rest();
-    if (turn_.load(std::memory_order_seq_cst) && !satisfied()) {
+    const bool taken = turn_.load(std::memory_order_seq_cst) || visitors_.load(std::memory_order_seq_cst) > 0;
+    if (taken && !satisfied()) {
       if (deadline.is_never()) {
         cv_.wait(lock);
       } else {
@@ -332,7 +339,14 @@ void Engine::post_input(Job& job) {
   std::vector<std::byte> scratch(kParcelBytes);
   Parcel* parcel = nullptr;
   try {
-    parcel = write_parcel(job, scratch);
+    if (job.stopped.load(std::memory_order_relaxed)) {
+      job.input_done = true;
+      parcel = new Parcel;
+      parcel->job = &job;
+      parcel->last = true;
+    } else {
+      parcel = write_parcel(job, scratch);
+    }
   } catch (...) {
     job.input_error = std::current_exception();
     job.input_done = true;
@@ -349,38 +363,41 @@ void Engine::submit(Job& job, const char* verb) {
   prepare(job, verb);
   engine::retain(job);
   open_jobs_.fetch_add(1, std::memory_order_relaxed);
+  const bool single = job.total_known && job.total == 1;
+  if (single && try_turn()) {
+    const Turn turn(*this);
+    take_posted();
+    dispatcher_->offer(job);
+  }
+  if (job.input_error) std::rethrow_exception(job.input_error);  // serialize() threw: the job has ended by that
+  if (!job.input_done) submit_parcels(job, single);
+  start_service();
+}
+
+void Engine::submit_parcels(Job& job, bool single) {
+  ParcelQueue parcels;
   try {
-    ParcelQueue parcels;
-    const bool single = job.total_known && job.total == 1;
-    if (single && try_turn()) {
-      const Turn turn(*this);
-      take_posted();
-      dispatcher_->offer(job);
-      if (job.input_error) std::rethrow_exception(job.input_error);
-      if (job.input_done) return start_service();
-    }
     std::byte small[kSmallScratch];
     std::vector<std::byte> large(single ? 0 : kParcelBytes);
     do {
       parcels.push(write_parcel(job, single ? std::span<std::byte>(small) : std::span(large)));
     } while (!job.input_done);
-    if (try_turn()) {
-      const Turn turn(*this);
-      take_posted();
-      while (Parcel* const parcel = parcels.pop()) dispatcher_->accept(parcel);
-      settle(nullptr);
-      dispatcher_->step(nullptr);
-    } else {
-      while (Parcel* const parcel = parcels.pop()) post(parcel);
-      if (try_turn()) end_turn();  // its holder may have left before the post: end_turn() looks
-    }
   } catch (...) {
     open_jobs_.fetch_sub(1, std::memory_order_relaxed);
     functions_.release(std::exchange(job.known, nullptr));
     engine::release(job);
     throw;
   }
-  start_service();
+  if (try_turn()) {
+    const Turn turn(*this);
+    take_posted();
+    while (Parcel* const parcel = parcels.pop()) dispatcher_->accept(parcel);
+    settle(nullptr);
+    dispatcher_->step(nullptr);
+  } else {
+    while (Parcel* const parcel = parcels.pop()) post(parcel);
+    if (try_turn()) end_turn();  // its holder may have left before the post: end_turn() looks
+  }
 }
 
 // In the thread that drives. After this a job that belongs to another thread may be gone.

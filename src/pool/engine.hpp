@@ -81,8 +81,10 @@ class Engine {
   void end_turn() noexcept;
   void visit(const char* verb);
   void yield_to_visitors();
-  bool drive(Job* mine, os::Deadline deadline, const std::function<bool()>& until,
-             const os::InterruptibleCall* call = nullptr);
+  enum class Driven { there, too_late, visited };
+  Driven drive(Job* mine, os::Deadline deadline, const std::function<bool()>& until,
+               const os::InterruptibleCall* call = nullptr);
+  void drive_until(const std::function<bool()>& until, const os::InterruptibleCall* call = nullptr);
   [[noreturn]] static void throw_interrupted();
   bool work(Job& job, os::Deadline deadline);
   void settle(Job* mine);
@@ -92,6 +94,7 @@ class Engine {
 
   Parcel* write_parcel(Job& job, std::span<std::byte> scratch);
   void post_input(Job& job);
+  void submit_parcels(Job& job, bool single);
   void post(Parcel* parcel);
   void job_done(Job& job);
 

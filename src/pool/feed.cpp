@@ -1,7 +1,7 @@
 // How tasks go out to the workers.
 #include <algorithm>
 #include <cstring>
-#include <string>
+#include <memory>
 #include <utility>
 
 #include "pool/dispatcher.hpp"
@@ -24,7 +24,7 @@ constexpr std::size_t kMinWindow = 512;
 }  // namespace
 
 bool Dispatcher::has_source() noexcept {
-  if (stopping_ || broken_) return false;
+  if (stopping_ || broken_ || ended()) return false;
   return !pending_.empty() || (mine_ != nullptr && !mine_->input_done && !mine_->stopped.load(std::memory_order_relaxed) && mine_->next_index < mine_->window_end);
 }
 
@@ -49,7 +49,7 @@ void Dispatcher::update_lane(WorkerSlot& worker) {
   if (worker.lane == WorkerSlot::Lane::idle && worker.outstanding() > 0) leave_lanes(worker);
   if (worker.lane == WorkerSlot::Lane::hungry && worker.outstanding() == 0) leave_lanes(worker);
   if (worker.lane != WorkerSlot::Lane::none || worker.life != WorkerSlot::Life::alive) return;
-  if (worker.outgoing != nullptr || worker.revoked_from != channel::kNeverRevoked) return;
+  if (worker.outgoing != nullptr || worker.revoked_from != channel::kNeverRevoked || !worker.control.empty()) return;
   if (worker.outstanding() == 0) {
     worker.lane = WorkerSlot::Lane::idle;
     idle_.push_back(&worker);
@@ -73,27 +73,52 @@ void Dispatcher::enter_busy(WorkerSlot& worker) {
 }
 
 bool Dispatcher::feed() {
+  if (ended()) return false;
   bool fed = false;
-  if (streaming_ > 0) {
-    for (const auto& worker : workers_) fed |= worker->outgoing != nullptr && stream_out(*worker);
+  if (streaming_ > 0 || controls_ > 0) {
+    for (const auto& worker : workers_) {
+      if (worker->life != WorkerSlot::Life::alive) continue;
+      if (worker->outgoing != nullptr) fed |= stream_out(*worker);
+      if (!worker->control.empty()) fed |= send_control(*worker);
+      if (worker->link->tasks.damaged()) kill(*worker);
+    }
   }
   while (has_source()) {
     WorkerSlot* const worker = pick();
     if (worker == nullptr) break;
-    const bool got_some = feed_worker(*worker);
+    bool got_some = false;
+    try {
+      got_some = feed_worker(*worker);
+    } catch (...) {
+      update_lane(*worker);
+      throw;
+    }
     fed |= got_some;
+    if (worker->link->tasks.damaged()) {
+      kill(*worker);
+      continue;
+    }
     if (got_some || worker->outstanding() == 0) update_lane(*worker);
-    if (!got_some) break;  // its ring is full, or the input gave nothing
+    if (got_some) continue;
+    // Its ring is full, or the input gave nothing.
+    if (worker->outstanding() == 0 && has_source()) block(*worker);
+    break;
   }
   ring_bells();
   return fed;
+}
+
+// An idle worker that has not yet released the bytes of its last frame: it will, and says so.
+void Dispatcher::block(WorkerSlot& worker) noexcept {
+  worker.blocked = true;
+  worker.link->words().wants_space.store(1, std::memory_order_relaxed);
 }
 
 bool Dispatcher::feed_worker(WorkerSlot& worker) {
   bool fed = false;
   while (has_source() && worker.outgoing == nullptr && (worker.outstanding() == 0 || worker.load_ns < kFullNs)) {
     if (Parcel* const parcel = pending_.front()) {
-      if (parcel->job != nullptr && parcel->first < parcel->job->error_bound) {
+      if (parcel->job != nullptr && !parcel->job->withdrawn && parcel->first < parcel->job->error_bound) {
         if (!send_parcel(worker, parcel)) break;
         fed = true;
         if (!idle_.empty() && worker.load_ns > kShareNs) break;
@@ -111,14 +136,19 @@ bool Dispatcher::feed_worker(WorkerSlot& worker) {
   return fed;
 }
 
-// Ends a parcel that will not be sent: its job was abandoned, or an earlier task of it has failed.
+// Ends a parcel that will not be sent: nobody wants its tasks any more.
 void Dispatcher::drop_parcel(Parcel* parcel) {
   Job* const job = parcel->job;
+  const std::uint64_t first = parcel->first;
   const std::uint32_t count = parcel->count;
   if (job != nullptr && parcel->posted) note_departure(*job);
   release(parcel);
   if (job == nullptr) return;
-  for (std::uint32_t i = 0; i < count; ++i) count_answer(*job);
+  const std::exception_ptr error = job->withdrawn;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (error) give_error(*job, first + i, error);
+    count_answer(*job);
+  }
 }
 
 void Dispatcher::note_departure(Job& job) noexcept {
@@ -126,24 +156,72 @@ void Dispatcher::note_departure(Job& job) noexcept {
   news_ = true;
 }
 
+// True: the worker knows the function, or will before anything that is written from now on.
 bool Dispatcher::define(WorkerSlot& worker, Function& function) {
   if (worker.defined.size() <= function.number) worker.defined.resize(function.number + 16);
-  if (worker.defined[function.number] == function.generation) return true;
+  if (worker.defined[function.number] == function.generation) return worker.outgoing == nullptr;
   const std::size_t length = function.definition.size();
   const std::size_t need = sizeof(wire::FrameHeader) + wire::padded(length);
   auto& ring = worker.link->tasks;
-  if (need > ring.capacity()) {
-    throw ProcessError("the function of a task is bound to " + std::to_string(length) +
-                       " bytes of arguments, more than a worker's ring of " + std::to_string(ring.capacity()) +
-                       " bytes: pass large data as an argument of the task instead");
+  const bool streams = need > ring.capacity() / 2;
+  const auto window = ring.window(streams ? sizeof(wire::FrameHeader) : need);
+  if (window.size() < (streams ? sizeof(wire::FrameHeader) : need)) return false;
+  std::unique_ptr<Parcel> parcel;
+  if (streams) {
+    parcel = std::make_unique<Parcel>();
+    const auto* const bytes = reinterpret_cast<const std::byte*>(function.definition.data());
+    parcel->own(std::vector<std::byte>(bytes, bytes + length));
   }
-  const auto window = ring.window(need);
-  if (window.size() < need) return false;
   put_header(worker, window.data(), wire::FrameKind::define, function.number, 0, length);
-  std::memcpy(window.data() + sizeof(wire::FrameHeader), function.definition.data(), length);
-  ring.publish(need);
   worker.defined[function.number] = function.generation;
-  return true;
+  if (!streams) {
+    std::memcpy(window.data() + sizeof(wire::FrameHeader), function.definition.data(), length);
+    ring.publish(need);
+    return true;
+  }
+  ring.publish(sizeof(wire::FrameHeader));
+  begin_stream(worker, parcel.release());
+  worker.outgoing_is_ours = true;
+  stream_out(worker);
+  return worker.outgoing == nullptr;
+}
+
+bool Dispatcher::send_control(WorkerSlot& worker) {
+  bool sent = false;
+  while (!worker.control.empty() && worker.outgoing == nullptr) {
+    const WorkerSlot::Control control = worker.control.front();
+    if (control.function != nullptr && !define(worker, *control.function)) break;
+    auto& ring = worker.link->tasks;
+    const auto window = ring.window(sizeof(wire::FrameHeader));
+    if (window.size() < sizeof(wire::FrameHeader)) break;
+    put_header(worker, window.data(), control.kind, control.function == nullptr ? 0 : control.function->number, 0, 0);
+    ring.publish(sizeof(wire::FrameHeader));
+    worker.control.pop_front();
+    --controls_;
+    sent = true;
+  }
+  if (worker.control.empty()) {
+    update_lane(worker);
+  } else {
+    block(worker);
+  }
+  return sent;
+}
+
+void Dispatcher::begin_stream(WorkerSlot& worker, Parcel* parcel) noexcept {
+  worker.outgoing = parcel;
+  worker.outgoing_is_ours = false;
+  worker.outgoing_piece = worker.outgoing_offset = 0;
+  worker.outgoing_padding = static_cast<std::size_t>(wire::padded(parcel->length()) - parcel->length());
+  worker.link->words().wants_space.store(1, std::memory_order_relaxed);
+  ++streaming_;
+}
+
+void Dispatcher::end_stream(WorkerSlot& worker) noexcept {
+  // The parcel of a task stays with its Sent, for a retry.
+  if (worker.outgoing_is_ours) release(worker.outgoing);
+  worker.outgoing = nullptr;
+  --streaming_;
 }
 
 void Dispatcher::put_header(WorkerSlot& worker, std::byte* at, wire::FrameKind kind, std::uint32_t function,
@@ -192,11 +270,7 @@ bool Dispatcher::send_parcel(WorkerSlot& worker, Parcel* parcel) {
   if (streams) {
     ring.publish(sizeof(wire::FrameHeader));
     sent.parcel = parcel;
-    worker.outgoing = parcel;
-    worker.outgoing_piece = worker.outgoing_offset = 0;
-    worker.outgoing_padding = static_cast<std::size_t>(wire::padded(parcel->length()) - parcel->length());
-    worker.link->words().wants_space.store(1, std::memory_order_relaxed);
-    ++streaming_;
+    begin_stream(worker, parcel);
     record_sent(worker, sent);
     stream_out(worker);
     return true;
@@ -237,9 +311,8 @@ bool Dispatcher::stream_out(WorkerSlot& worker) {
     const auto window = ring.window(worker.outgoing_padding);
     if (window.size() >= worker.outgoing_padding) {
       ring.publish(worker.outgoing_padding);
-      worker.outgoing = nullptr;  // the parcel itself stays with its Sent, for a retry
+      end_stream(worker);
       worker.link->words().wants_space.store(0, std::memory_order_relaxed);
-      --streaming_;
       moved = true;
       update_lane(worker);
     }
@@ -287,17 +360,20 @@ bool Dispatcher::send_input(WorkerSlot& worker, Job& job) {
     return false;
   }
   const std::uint64_t first = job.next_index;
-  job.next_index += count;
-  job.accepted += count;
-  outstanding_ += count;
-  if (frame.oversized()) {
-    auto* const parcel = new Parcel;
+  std::unique_ptr<Parcel> parcel;
+  if (frame.oversized()) {  // before anything is counted: this may find no memory
+    parcel = std::make_unique<Parcel>();
     parcel->job = &job;
     parcel->first = first;
     parcel->count = count;
     parcel->take(std::move(writer), room);
-    pending_.push_front(parcel);
-    return send_parcel(worker, parcel);
+  }
+  job.next_index += count;
+  job.accepted += count;
+  outstanding_ += count;
+  if (parcel) {
+    pending_.push_front(parcel.get());
+    return send_parcel(worker, parcel.release());
   }
   const std::uint64_t length = frame.bytes();
   Sent sent{.job = &job, .function = &function, .first = first, .count = count, .payload_bytes = length};

@@ -1,10 +1,11 @@
 #include "pool/local_backend.hpp"
 
-#include <chrono>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "os/async_safe.hpp"
+#include "os/cpu.hpp"
 #include "os/fork.hpp"
 #include "pool/worker.hpp"
 
@@ -29,19 +30,20 @@ int LocalBackend::child_main(void* self, std::uint64_t, std::vector<os::Fd> fds)
   const auto& backend = *static_cast<const LocalBackend*>(self);
   channel::WorkerEnd link(fds.at(0).get(), backend.sizes_);
   fds.clear();
-  channel::PoolPage page(backend.page_fd_);
+  channel::PoolPage page(backend.page_fd_, os::Access::read);
   os::Event doorbell = os::Event::adopt(os::Fd(backend.doorbell_fd_));
   os::exit_process(serve(link, page, doorbell));  // not unmapping first what ends anyway
 }
 
 std::unique_ptr<channel::DispatcherEnd> LocalBackend::start(unsigned slot, std::uint64_t epoch) {
+  if (terminated_.load()) throw std::system_error(std::make_error_code(std::errc::owner_dead), "the pool was terminated");
   const os::Fd memory = channel::make_channel_memory(sizes_);
   auto end = std::make_unique<channel::DispatcherEnd>(memory.get(), sizes_);
   if (!template_) {
     template_ = std::make_unique<proc::TemplateProcess>(&child_main, this);
     living_.store(template_.get(), std::memory_order_release);
   }
-  children_[slot] = Child{.epoch = epoch, .pid = 0, .pidfd = {}};
+  children_[slot] = Child{.epoch = epoch, .pid = 0, .pidfd = {}, .kill_wanted = false};
   const int fd = memory.get();
   // A template that is dead already says so in next_event(), and this worker ends with the others.
   template_->spawn((epoch << kSlotBits) | slot, std::span(&fd, 1));
@@ -68,6 +70,7 @@ std::optional<WorkerEvent> LocalBackend::next_event() {
         if (current) {
           child->second.pid = event->pid;
           child->second.pidfd = std::move(event->pidfd);
+          if (child->second.kill_wanted) os::kill_pidfd(child->second.pidfd.get());
         }
         break;
       case proc::ChildEvent::Kind::failed:
@@ -111,7 +114,8 @@ void LocalBackend::lose_template() {
   }
   if (unknown) os::sleep_until(os::Deadline::at(os::now_ns() + kUnknownDyingNs));
   children_.clear();
-  living_.store(nullptr, std::memory_order_release);
+  living_.store(nullptr, std::memory_order_seq_cst);
+  while (terminators_.load(std::memory_order_seq_cst) > 0) os::cpu_relax();  // a bounded while
   template_.reset();
 }
 
@@ -119,13 +123,18 @@ int LocalBackend::event_fd() const noexcept { return template_ ? template_->even
 
 void LocalBackend::kill(unsigned slot) noexcept {
   const auto child = children_.find(slot);
-  if (child != children_.end() && child->second.pidfd) os::kill_pidfd(child->second.pidfd.get());
+  if (child == children_.end()) return;
+  child->second.kill_wanted = true;
+  if (child->second.pidfd) os::kill_pidfd(child->second.pidfd.get());
 }
 
 bool LocalBackend::finish(os::Deadline deadline) { return !template_ || template_->finish(deadline); }
 
 void LocalBackend::terminate() noexcept {
-  if (proc::TemplateProcess* const living = living_.load(std::memory_order_acquire)) living->terminate_now();
+  terminated_.store(true, std::memory_order_seq_cst);
+  terminators_.fetch_add(1, std::memory_order_seq_cst);
+  if (proc::TemplateProcess* const living = living_.load(std::memory_order_seq_cst)) living->terminate_now();
+  terminators_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
 }  // namespace brood::engine

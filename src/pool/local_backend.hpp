@@ -32,6 +32,7 @@ class LocalBackend final : public Backend {
     std::uint64_t epoch = 0;
     pid_t pid = 0;
     os::Fd pidfd;
+    bool kill_wanted = false;  // before its pidfd was known
   };
 
   static int child_main(void* self, std::uint64_t id, std::vector<os::Fd> fds);
@@ -41,6 +42,8 @@ class LocalBackend final : public Backend {
   const int page_fd_, doorbell_fd_;
   std::unique_ptr<proc::TemplateProcess> template_;
   std::atomic<proc::TemplateProcess*> living_{nullptr};  // what terminate() may use from a signal handler
+  std::atomic<int> terminators_{0};                       // threads that use it now
+  std::atomic<bool> terminated_{false};
   std::map<unsigned, Child> children_;                   // by slot
   std::deque<WorkerEvent> events_;
 };

@@ -17,6 +17,7 @@ constexpr std::int64_t kFirstDelayNs = 10'000'000;
 constexpr std::int64_t kLongestDelayNs = 1'000'000'000;
 constexpr unsigned kMostFailedStarts = 20;
 constexpr unsigned kMostFailedInitializers = 4;
+constexpr std::int64_t kGivingUpNs = 250'000'000;
 // How long a worker may be at one task before what waits behind it is given to those who have nothing.
 constexpr std::int64_t kStuckNs = 200'000;
 // Estimated work that is shared with those who have nothing even if its holder gets on with it.
@@ -34,7 +35,7 @@ void Dispatcher::begin_worker(WorkerSlot& worker) {
   worker.answered = 0;
   worker.load_ns = 0;
   worker.pid = 0;
-  worker.ready_seen = false;
+  worker.blocked = false;
   worker.defined.clear();
   worker.revoked_from = channel::kNeverRevoked;
   worker.observed_taken = 0;
@@ -50,15 +51,13 @@ void Dispatcher::begin_worker(WorkerSlot& worker) {
   }
   worker.life = WorkerSlot::Life::alive;
   --absent_;
-  if (options_.initializer != nullptr) define(worker, *options_.initializer);
-  const std::uint32_t initializer = options_.initializer == nullptr ? 0 : options_.initializer->number;
-  const auto window = worker.link->tasks.window(sizeof(wire::FrameHeader));
-  put_header(worker, window.data(), wire::FrameKind::init, initializer, 0, 0);
-  worker.link->tasks.publish(sizeof(wire::FrameHeader));
-  update_lane(worker);
+  worker.control.push_back({wire::FrameKind::init, options_.initializer});
+  ++controls_;
+  send_control(worker);
 }
 
 bool Dispatcher::look_after_workers() {
+  if (ended()) return false;
   bool any = false;
   while (auto event = backend_.next_event()) {
     any = true;
@@ -89,11 +88,19 @@ void Dispatcher::handle_event(const WorkerEvent& event) {
   }
 }
 
+// "In a row": no worker became ready in between, and none is.
 void Dispatcher::schedule_restart(WorkerSlot& worker, bool was_ready, const std::string& how_it_ended) {
+  const std::int64_t now_ns = os::now_ns();
+  const bool any_ready = was_ready || std::any_of(workers_.begin(), workers_.end(), [](const auto& other) {
+                           return other->life == WorkerSlot::Life::alive &&
+                                  other->link->words().state.load(std::memory_order_acquire) == channel::WorkerState::ready;
+                         });
   failed_starts_ = was_ready ? 0 : failed_starts_ + 1;
-  worker.restart_at_ns = os::now_ns() + restart_delay(failed_starts_);
+  if (any_ready || failed_starts_ == 1) first_failure_ns_ = now_ns;
+  worker.restart_at_ns = now_ns + restart_delay(failed_starts_);
   const bool initializing = options_.initializer != nullptr;
-  if (failed_starts_ < (initializing ? kMostFailedInitializers : kMostFailedStarts)) return;
+  if (any_ready || failed_starts_ < (initializing ? kMostFailedInitializers : kMostFailedStarts)) return;
+  if (now_ns - first_failure_ns_ < kGivingUpNs) return;
   break_pool(std::make_exception_ptr(ProcessError(
       std::string("the pool gave up starting workers: ") + (initializing ? "they end in the initializer" : "they end at once") +
       " (" + std::to_string(failed_starts_) + " times in a row; the last one: " + how_it_ended + ")")));
@@ -110,8 +117,8 @@ bool Dispatcher::restart_due() {
   return any;
 }
 
-// A worker is dead. What it committed is taken; the one task that its ledger shows as begun is answered with WorkerDied
-// (or tried again); everything else it had goes to others as if it had never been sent.
+// A worker is dead. What it committed is taken; the task that its ledger shows as begun is answered with WorkerDied (or
+// tried again); everything else it had goes to others as if it had never been sent.
 void Dispatcher::bury(WorkerSlot& worker, const os::ExitStatus& status) {
   drain(worker);
   leave_lanes(worker);
@@ -119,38 +126,20 @@ void Dispatcher::bury(WorkerSlot& worker, const os::ExitStatus& status) {
   ++absent_;
   worker.max_rss_kib = std::max(worker.max_rss_kib, status.max_rss_kib);
   worker.busy_ns = worker.total_busy_ns();
-  if (worker.outgoing != nullptr) {
-    worker.outgoing = nullptr;
-    --streaming_;
-  }
+  controls_ -= static_cast<unsigned>(worker.control.size());
+  worker.control.clear();
+  if (worker.outgoing != nullptr) end_stream(worker);
+  // One task, unless the worker's memory was damaged: whatever may have begun must not run again.
   const std::uint64_t taken = worker.link->words().taken.load(std::memory_order_acquire);
-  bool crashed = taken > worker.answered;
-  std::vector<Parcel*> back;
-  while (!worker.sent.empty()) {
-    Sent sent = worker.sent.front();
-    worker.sent.pop();
-    std::uint32_t left = sent.count - sent.answered - sent.reclaimed;
-    std::uint32_t from = sent.answered;
-    if (crashed && left > 0 && sent.job != nullptr) {
-      if (sent.attempt < sent.job->retries) {
-        Parcel* const again = copy_from_ring(worker, sent, from, 1);
-        ++again->attempt;
-        back.push_back(again);
-      } else {
-        Job& job = *sent.job;
-        give_error(job, sent.first + from, std::make_exception_ptr(WorkerDied(worker.pid, status.code, sent.first + from)));
-        count_answer(job);
-      }
-    }
-    if (crashed) {
-      ++from;
-      left = left > 0 ? left - 1 : 0;
-      crashed = false;
-    }
-    if (left > 0 && sent.job != nullptr) back.push_back(copy_from_ring(worker, sent, from, left));
+  for (; !worker.sent.empty(); worker.sent.pop()) {
+    Sent& sent = worker.sent.front();
+    const std::uint32_t end = sent.count - sent.reclaimed;
+    std::uint32_t item = sent.answered;
+    for (; item < end && sent.sequence + item <= taken; ++item) answer_dead(worker, sent, item, status.code);
+    if (item < end) give_back(worker, sent, item, end - item);
     if (sent.parcel != nullptr) release(sent.parcel);
   }
-  for (auto parcel = back.rbegin(); parcel != back.rend(); ++parcel) requeue(*parcel);
+  requeue_returned();
   worker.link.reset();
   worker.next_sequence = 1;
   worker.answered = 0;
@@ -162,34 +151,122 @@ void Dispatcher::bury(WorkerSlot& worker, const os::ExitStatus& status) {
   }
 }
 
-void Dispatcher::requeue(Parcel* parcel) { pending_.push_front(parcel); }
+// Whether a frame's bytes are still what was written: they are unless a damaged position made us write over them.
+bool Dispatcher::intact(const WorkerSlot& worker, const Sent& sent) const noexcept {
+  const auto& ring = worker.link->tasks;
+  return sent.parcel != nullptr || ring.position() - (sent.payload_at - sizeof(wire::FrameHeader)) <= ring.capacity();
+}
+
+void Dispatcher::answer_dead(WorkerSlot& worker, Sent& sent, std::uint32_t item, int exitcode) {
+  if (sent.job == nullptr) return;
+  Job& job = *sent.job;
+  if (sent.attempt < job.retries && intact(worker, sent)) {
+    ++sent.attempt;
+    give_back(worker, sent, item, 1);
+    --sent.attempt;
+    return;
+  }
+  const std::uint64_t index = sent.first + item;
+  give_error(job, index, std::make_exception_ptr(WorkerDied(worker.pid, exitcode, index)));
+  count_answer(job);
+}
+
+// Tasks that were sent and have not begun return, in so many parts.
+void Dispatcher::give_back(WorkerSlot& worker, Sent& sent, std::uint32_t from, std::uint32_t count, std::uint32_t shares) {
+  if (sent.job == nullptr) return;
+  const std::uint32_t step = std::max(1U, count / shares);
+  std::uint32_t done = 0;
+  std::exception_ptr error;
+  try {
+    if (!intact(worker, sent)) throw WorkerDied(worker.pid, 0, sent.first + from);
+    for (; done < count; done += std::min(step, count - done)) {
+      returned_.push_back(nullptr);
+      returned_.back() = copy_from_ring(worker, sent, from + done, std::min(step, count - done));
+    }
+    return;
+  } catch (...) {  // no memory for the copy, or nothing to copy from: an answer it must have
+    error = std::current_exception();
+  }
+  if (!returned_.empty() && returned_.back() == nullptr) returned_.pop_back();
+  Job& job = *sent.job;
+  for (; done < count; ++done) {
+    give_error(job, sent.first + from + done, error);
+    count_answer(job);
+  }
+}
+
+void Dispatcher::requeue_returned() {
+  while (!returned_.empty()) {
+    Parcel* const parcel = returned_.back();
+    returned_.pop_back();
+    requeue(parcel);
+  }
+}
+
+void Dispatcher::requeue(Parcel* parcel) {
+  Job& job = *parcel->job;
+  if (!job.withdrawn && parcel->first < job.error_bound) return pending_.push_front(parcel);
+  drop_parcel(parcel);
+}
+
+// Takes the job's tasks that have not begun back from the workers.
+void Dispatcher::withdraw(Job& job) {
+  for (WorkerSlot* const worker : busy_) {
+    if (worker->life != WorkerSlot::Life::alive || worker->revoked_from != channel::kNeverRevoked) continue;
+    if (worker->outgoing != nullptr) continue;
+    for (std::size_t i = 0; i < worker->sent.size(); ++i) {
+      if (worker->sent[i].job != &job) continue;
+      revoke(*worker);
+      break;
+    }
+  }
+}
+
+// What comes after a failed task of a job that ends with its first error need not run.
+void Dispatcher::drop_failing() {
+  while (!failing_.empty()) {
+    Job* const job = failing_.back();
+    failing_.pop_back();
+    withdraw(*job);
+    const std::uint64_t bound = job->error_bound;
+    ParcelQueue kept;
+    ParcelQueue dropped;
+    while (Parcel* const parcel = pending_.pop()) {
+      (parcel->job == job && parcel->first >= bound ? dropped : kept).push(parcel);
+    }
+    pending_.append(kept);
+    while (Parcel* const parcel = dropped.pop()) drop_parcel(parcel);
+  }
+}
 
 // The bytes of tasks that were sent. They are still in the ring: the worker frees a frame only when all of it is
 // answered, and the worker cannot write there.
 Parcel* Dispatcher::copy_from_ring(WorkerSlot& worker, Sent& sent, std::uint32_t from, std::uint32_t count) {
-  auto* const parcel = new Parcel;
+  auto parcel = std::make_unique<Parcel>();
   parcel->job = sent.job;
   parcel->first = sent.first + from;
   parcel->count = count;
   parcel->attempt = sent.attempt;
   if (sent.parcel != nullptr) {  // one large task
     parcel->take_payload(*sent.parcel);
-    return parcel;
+    return parcel.release();
   }
   const std::byte* const payload = worker.link->tasks.at(sent.payload_at);
+  const std::size_t size = static_cast<std::size_t>(sent.payload_bytes);
   std::size_t at = 0;
   const auto skip = [&](std::uint32_t items) {
-    for (std::uint32_t i = 0; i < items; ++i) {
+    for (std::uint32_t i = 0; i < items && at + sizeof(std::uint32_t) <= size; ++i) {
       std::uint32_t length = 0;
       std::memcpy(&length, payload + at, sizeof length);
-      at = length == wire::kRestOfFrame ? static_cast<std::size_t>(sent.payload_bytes) : at + sizeof length + length;
+      at += sizeof length;
+      at = length == wire::kRestOfFrame || length > size - at ? size : at + length;
     }
   };
   skip(from);
   const std::size_t begin = at;
   skip(count);
   parcel->own(std::vector<std::byte>(payload + begin, payload + at));
-  return parcel;
+  return parcel.release();
 }
 
 // Some workers have nothing to do while others have tasks that they have not begun: those move over, if their holder
@@ -217,17 +294,17 @@ bool Dispatcher::take_back() {
 
 void Dispatcher::revoke(WorkerSlot& worker) {
   channel::Words& words = worker.link->words();
-  const std::uint64_t from = std::max(words.taken.load(std::memory_order_seq_cst), worker.answered) + 1;
-  words.revoke_from.store(from, std::memory_order_seq_cst);
+  const std::uint64_t from = std::max(words.taken.load(std::memory_order_acquire), worker.answered) + 1;
+  words.revoke_from.store(from, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   if (worker.unfenced) os::membarrier();
   // Whatever the ledger shows now may have been begun before the worker could see the line above. What lies beyond it
   // cannot: the worker stores its ledger first and looks at `revoke_from` second.
-  const std::uint64_t may_have_begun = words.taken.load(std::memory_order_seq_cst);
+  const std::uint64_t may_have_begun = words.taken.load(std::memory_order_acquire);
   worker.revoked_from = from;
   worker.observed_at_ns = 0;
   leave_lanes(worker);
   const std::uint32_t shares = static_cast<std::uint32_t>(idle_.size()) + 1;
-  std::vector<Parcel*> back;
   for (std::size_t i = 0; i < worker.sent.size(); ++i) {
     Sent& sent = worker.sent[i];
     const std::uint64_t end = sent.sequence + sent.count;  // one past the last
@@ -235,15 +312,11 @@ void Dispatcher::revoke(WorkerSlot& worker) {
     const std::uint64_t first = std::max(sent.sequence + sent.answered, may_have_begun + 1);
     const std::uint32_t count = static_cast<std::uint32_t>(end - first);
     if (count == 0) continue;
-    const std::uint32_t step = std::max(1U, count / shares);
-    for (std::uint32_t done = 0; done < count && sent.job != nullptr; done += step) {
-      const std::uint32_t from_item = static_cast<std::uint32_t>(first - sent.sequence) + done;
-      back.push_back(copy_from_ring(worker, sent, from_item, std::min(step, count - done)));
-    }
+    give_back(worker, sent, static_cast<std::uint32_t>(first - sent.sequence), count, shares);
     sent.reclaimed = count;
     worker.load_ns -= static_cast<double>(sent.task_ns) * count;
   }
-  for (auto parcel = back.rbegin(); parcel != back.rend(); ++parcel) requeue(*parcel);
+  requeue_returned();
 }
 
 void Dispatcher::end_revocation(WorkerSlot& worker) {

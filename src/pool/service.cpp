@@ -37,8 +37,17 @@ void Engine::start_service() {
   const std::lock_guard lock(mutex_);
   if (service_started_.load(std::memory_order_relaxed) || service_stop_) return;
   const os::SignalMask block_all;  // the program's signals are for the program's threads
-  service_ = std::thread([this] { serve(); });
+  retain();
+  service_ = std::thread([this] {
+    serve();
+    release();  // the last reference, perhaps, when a callback ended the pool
+  });
   service_started_.store(true, std::memory_order_release);
+}
+
+// For a holder of the turn that waits for no job in particular.
+void Engine::drive_until(const std::function<bool()>& until, const os::InterruptibleCall* call) {
+  while (drive(nullptr, os::Deadline::never(), until, call) == Driven::visited) yield_to_visitors();
 }
 
 void Engine::serve() {
@@ -123,6 +132,7 @@ void Engine::close(const char* verb) {
 void Engine::terminate() noexcept {
   if (generation_ != os::fork_generation()) return;
   ended_.store(true, std::memory_order_seq_cst);
+  dispatcher_->end();
   if (!joined_.load(std::memory_order_relaxed)) backend_->terminate();
   dispatcher_->interrupt();
 }
@@ -137,12 +147,12 @@ void Engine::join(const char* verb) {
     visit(verb);
     const Turn turn(*this);
     if (!joined_.load()) {
-      drive(nullptr, os::Deadline::never(), [this] {
-        return ended_.load(std::memory_order_relaxed) || (dispatcher_->quiet() && !has_posted_.load());
-      }, &call);
+      const auto quiet = [this] { return ended_.load() || (dispatcher_->quiet() && !has_posted_.load()); };
+      drive_until(quiet, &call);
       if (!ended_.load()) {
         dispatcher_->stop_workers();
-        while (!backend_->finish(os::Deadline::after(kLookUp))) {
+        drive_until(quiet, &call);
+        while (!ended_.load() && !backend_->finish(os::Deadline::after(kLookUp))) {
           if (call.interrupted()) throw_interrupted();
         }
       }
@@ -161,8 +171,9 @@ void Engine::leave(bool unwinding) noexcept {
     join("~Pool");
     end_service();
   } catch (...) {
-    // From within the engine itself, or out of resources: what is left is to end the workers.
+    // Interrupted, from within the engine itself, or out of resources: what is left is to end the workers.
     terminate();
+    end_service();
   }
 }
 
@@ -170,7 +181,7 @@ std::vector<pid_t> Engine::pids() {
   visit("pids");
   const Turn turn(*this);
   if (!joined_.load()) {
-    drive(nullptr, os::Deadline::never(), [this] {
+    drive_until([this] {
       dispatcher_->look_after_workers();
       return ended_.load() || dispatcher_->broken() || dispatcher_->all_started();
     });

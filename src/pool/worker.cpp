@@ -32,50 +32,51 @@ constexpr std::size_t kMinRoom = 256;
 constexpr double kFastTaskNs = 500;
 constexpr unsigned kTimedTogether = 16;
 
-// A callable that this worker was told of, or why it cannot be had.
+// A callable that this worker was told of. It is made from its bytes by the first task that needs it, so that whatever
+// its making does to the worker is that task's fate.
 class Known {
  public:
   Known() = default;
-  Known(Known&& other) noexcept
-      : record_(std::exchange(other.record_, nullptr)),
-        callable_(std::exchange(other.callable_, nullptr)),
-        error_(std::move(other.error_)) {}
+  explicit Known(std::vector<std::byte> definition) : definition_(std::move(definition)), told_(true) {}
+  Known(Known&& other) noexcept { swap(other); }
   Known& operator=(Known&& other) noexcept {
-    std::swap(record_, other.record_);
-    std::swap(callable_, other.callable_);
-    std::swap(error_, other.error_);
+    Known(std::move(other)).swap(*this);
     return *this;
   }
   ~Known() {
     if (callable_ != nullptr) record_->close(callable_);
   }
 
-  static Known read(wire::Reader reader) {
-    Known known;
-    try {
-      const auto* const record = static_cast<const wire::FunctionRecord*>(wire::load_code(reader));
-      if (wire::load<std::uint64_t>(reader) != record->signature) {
-        throw ProcessError("the function at this place of the program has another signature: was it rebuilt?");
-      }
-      known.callable_ = record->open(reader);
-      known.record_ = record;
-      reader.finish();
-    } catch (...) {
-      known.error_ = std::current_exception();
-    }
-    return known;
-  }
-
-  void call(wire::Reader& args, wire::Answer& answer) const {
-    if (error_) std::rethrow_exception(error_);
-    if (record_ == nullptr) throw ProcessError("a task names a function that was never sent");
+  void call(wire::Reader& args, wire::Answer& answer) {
+    if (callable_ == nullptr) make();
     record_->call(callable_, args, answer);
   }
 
  private:
+  void make() {
+    if (!told_) throw ProcessError("a task names a function that was never sent");
+    wire::Reader reader(definition_);
+    const auto* const record = static_cast<const wire::FunctionRecord*>(wire::load_code(reader));
+    if (wire::load<std::uint64_t>(reader) != record->signature) {
+      throw ProcessError("the function at this place of the program has another signature: was it rebuilt?");
+    }
+    void* const callable = record->open(reader);
+    record_ = record;
+    callable_ = callable;
+    reader.finish();
+    definition_ = {};
+  }
+  void swap(Known& other) noexcept {
+    std::swap(record_, other.record_);
+    std::swap(callable_, other.callable_);
+    definition_.swap(other.definition_);
+    std::swap(told_, other.told_);
+  }
+
   const wire::FunctionRecord* record_ = nullptr;
   void* callable_ = nullptr;
-  std::exception_ptr error_;
+  std::vector<std::byte> definition_;
+  bool told_ = false;
 };
 
 class Worker final : private wire::Answer, private wire::Source {
@@ -84,7 +85,6 @@ class Worker final : private wire::Answer, private wire::Source {
       : link_(link), page_(page), doorbell_(doorbell) {}
 
   int run() {
-    os::register_membarrier();
     for (;;) {
       wire::FrameHeader header{};
       const auto window = wait_for_frame();
@@ -92,7 +92,7 @@ class Worker final : private wire::Answer, private wire::Source {
       link_.tasks.consume(kHeaderBytes);
       switch (header.kind()) {
         case wire::FrameKind::define:
-          define(header, window.subspan(kHeaderBytes, static_cast<std::size_t>(header.length())));
+          define(header);
           break;
         case wire::FrameKind::init:
           if (!initialize(header.function)) return 1;
@@ -154,10 +154,25 @@ class Worker final : private wire::Answer, private wire::Source {
     return came;
   }
 
-  void define(const wire::FrameHeader& header, std::span<const std::byte> payload) {
-    if (functions_.size() <= header.function) functions_.resize(header.function + 16);
-    functions_[header.function] = Known::read(wire::Reader(payload));
-    link_.tasks.consume(static_cast<std::size_t>(wire::padded(header.length())));
+  // Read as it comes: the definition may be larger than the ring.
+  void define(const wire::FrameHeader& header) {
+    std::vector<std::byte> definition;
+    unread_ = header.length();
+    given_ = 0;
+    while (unread_ > 0) {
+      const auto some = next();
+      definition.insert(definition.end(), some.begin(), some.end());
+    }
+    end_stream(header);
+    function(header.function) = Known(std::move(definition));
+  }
+
+  // Steps over what was not read of a streamed frame, and its padding.
+  void end_stream(const wire::FrameHeader& header) {
+    while (unread_ > 0) next();
+    unread_ = wire::padded(header.length()) - header.length();
+    while (unread_ > 0) next();
+    link_.tasks.consume(std::exchange(given_, 0));
   }
 
   Known& function(std::uint32_t number) {
@@ -166,12 +181,12 @@ class Worker final : private wire::Answer, private wire::Source {
   }
 
   void run_frame(const wire::FrameHeader& header, std::span<const std::byte> window) {
-    const Known& callable = function(header.function);
+    Known& callable = function(header.function);
     const std::size_t whole = static_cast<std::size_t>(wire::padded(header.length()));
     if (kHeaderBytes + whole > link_.tasks.capacity() / 2) return run_streamed(callable, header);
     const std::byte* at = window.data();
     const std::byte* const end = at + header.length();
-    const bool fence = header.kind() == wire::FrameKind::task;
+    const bool fence = !membarrier_ || header.kind() == wire::FrameKind::task;
     for (std::uint32_t i = 0; i < header.count; ++i) {
       std::uint32_t length = 0;
       std::memcpy(&length, at, sizeof length);
@@ -190,8 +205,8 @@ class Worker final : private wire::Answer, private wire::Source {
   }
 
   // A single task whose arguments do not fit the ring: they are read as they come.
-  void run_streamed(const Known& callable, const wire::FrameHeader& header) {
-    unread_ = wire::padded(header.length());
+  void run_streamed(Known& callable, const wire::FrameHeader& header) {
+    unread_ = header.length();
     given_ = 0;
     if (take(true)) {
       try {
@@ -205,9 +220,7 @@ class Worker final : private wire::Answer, private wire::Source {
     } else {
       decline(header.count);
     }
-    while (unread_ > 0) next();  // what the task did not read, and the padding
-    link_.tasks.consume(given_);
-    given_ = 0;
+    end_stream(header);
     ++untimed_;
     stamp();
   }
@@ -235,17 +248,17 @@ class Worker final : private wire::Answer, private wire::Source {
   // here, or, for the tasks of a batch, the dispatcher on behalf of both.
   bool take(bool fence) {
     ++sequence_;
+    words().taken.store(sequence_, std::memory_order_release);
     if (fence) {
-      words().taken.exchange(sequence_, std::memory_order_seq_cst);
+      std::atomic_thread_fence(std::memory_order_seq_cst);
     } else {
-      words().taken.store(sequence_, std::memory_order_release);
       std::atomic_signal_fence(std::memory_order_seq_cst);
     }
     ring(false);
-    return sequence_ < words().revoke_from.load(std::memory_order_acquire);
+    return sequence_ < words().revoke_from.load(std::memory_order_relaxed);
   }
 
-  void run_task(const Known& callable, wire::Reader args) {
+  void run_task(Known& callable, wire::Reader args) {
     status_ = wire::RecordStatus::value;
     try {
       callable.call(args, *this);
@@ -323,6 +336,7 @@ class Worker final : private wire::Answer, private wire::Source {
     for (;;) {
       const auto window = link_.results.window(wanted);
       if (window.size() >= wanted) return window;
+      if (link_.results.damaged()) throw ArchiveError("the result ring's reader is not within what was written");
       std::atomic_thread_fence(std::memory_order_seq_cst);
       ring(true);
       if (spin(kLongestSpinNs, [&] { return link_.results.window(wanted).size() >= wanted; })) continue;
@@ -393,7 +407,7 @@ class Worker final : private wire::Answer, private wire::Source {
   // Rings the dispatcher's bell if it sleeps: always when `now`, else once the answer it waits for is committed. The
   // caller has passed a full fence since its last store.
   void ring(bool now) noexcept {
-    const std::uint32_t epoch = page_.words().sleep_epoch.load(std::memory_order_relaxed);
+    const std::uint32_t epoch = page_.words().sleep_epoch.load(std::memory_order_acquire);
     if (epoch == 0 || epoch == rung_) return;
     if (!now && sequence_ - 1 < words().wake_at.load(std::memory_order_relaxed)) return;
     rung_ = epoch;
@@ -416,6 +430,7 @@ class Worker final : private wire::Answer, private wire::Source {
   channel::PoolPage& page_;
   os::Event& doorbell_;
   const std::uint64_t generation_ = os::fork_generation();
+  const bool membarrier_ = os::register_membarrier();
   std::vector<Known> functions_;
   std::uint64_t sequence_ = 0;
   std::uint32_t rung_ = 0;

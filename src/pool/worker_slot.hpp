@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include "wire/frame.hpp"
 
 namespace brood::engine {
+
+struct Function;
 
 // A task frame that was written to the worker and is not wholly answered.
 struct Sent {
@@ -70,7 +73,6 @@ struct WorkerSlot {
   Life life = Life::absent;
   Lane lane = Lane::none;
   bool in_busy = false;
-  bool ready_seen = false;
   bool bell = false;       // frames were published since it was last woken
   pid_t pid = 0;
   std::unique_ptr<channel::DispatcherEnd> link;
@@ -86,8 +88,17 @@ struct WorkerSlot {
   std::uint64_t observed_taken = 0;  // the ledger when it was last looked at while others had nothing to do
   std::int64_t observed_at_ns = 0;
 
+  // Frames that come before any task, and have not been written: the initializer's, at the end the finalizer's.
+  struct Control {
+    wire::FrameKind kind;
+    Function* function;  // may be null
+  };
+  std::deque<Control> control;
+  bool blocked = false;  // it has no task, and its ring has no room yet for the next one
+
   // A payload larger than the ring, on its way out.
   Parcel* outgoing = nullptr;
+  bool outgoing_is_ours = false;  // a definition: no Sent holds the parcel
   std::size_t outgoing_piece = 0;
   std::size_t outgoing_offset = 0;
   std::size_t outgoing_padding = 0;

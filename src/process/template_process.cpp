@@ -59,6 +59,7 @@ class Server {
  private:
   void serve_until_the_end() {
     os::block_all_signals();
+    child_action_ = os::take_default_action(SIGCHLD);  // ignored, it would reap behind our back
     signals_ = os::make_signalfd({SIGCHLD});
     while (!(finishing_ && children_.empty())) {
       os::PollItem items[] = {{.fd = socket_ ? socket_.get() : -1}, {.fd = signals_.get()}, {.fd = parent_.get()}};
@@ -69,7 +70,7 @@ class Server {
       }
       if (items[2].readable) {
         terminate();
-      } else if (items[0].readable) {
+      } else if (items[0].readable && socket_) {
         serve();
       }
     }
@@ -85,8 +86,14 @@ class Server {
     RequestMessage request{};
     std::size_t length = 0;
     std::vector<os::Fd> fds;
-    const auto received =
-        os::receive_message(socket_.get(), std::as_writable_bytes(std::span(&request, 1)), length, fds, false);
+    os::Received received = os::Received::nothing;
+    try {
+      received = os::receive_message(socket_.get(), std::as_writable_bytes(std::span(&request, 1)), length, fds, false);
+    } catch (const std::system_error& failure) {
+      // The message came, but its descriptors found no room here.
+      if (request.kind != kSpawn) throw;
+      return reply({kFailed, 0, request.id, failure.code().value(), 0, 0}, {});
+    }
     if (received == os::Received::nothing) return;
     if (received == os::Received::end || length != sizeof request || request.kind == kTerminate) return terminate();
     if (request.kind == kFinish) {
@@ -128,6 +135,7 @@ class Server {
       socket_.reset();
       signals_.reset();
       parent_.reset();
+      os::restore_action(SIGCHLD, child_action_);
       os::ignore_signal(SIGINT);
       os::restore_mask(mask_);
       os::exit_process(child_main_(context_, id, std::move(fds)));
@@ -156,13 +164,17 @@ class Server {
   }
 
   void reply(const ReplyMessage& message, std::span<const int> fds) {
-    if (socket_ && !os::send_message(socket_.get(), bytes_of(message), fds)) terminate();
+    if (!socket_) return;
+    os::PollItem items[] = {{.fd = socket_.get(), .want_write = true, .want_read = false}, {.fd = parent_.get()}};
+    os::poll(items, os::Deadline::never());  // not a blocking send: a dead caller reads nothing
+    if (items[1].readable || !os::send_message(socket_.get(), bytes_of(message), fds)) terminate();
   }
 
   TemplateProcess::ChildMain child_main_;
   void* context_;
   os::Fd socket_, signals_, parent_;
   sigset_t mask_;
+  struct sigaction child_action_ {};  // the caller's for SIGCHLD: its children have it again
   std::vector<Child> children_;
   bool finishing_ = false;
 };

@@ -77,7 +77,10 @@ TEST_F(RemoteExceptions, StandardTypesArriveAsThemselves) {
   expect(type_identity<bad_variant_access>{}, "std::bad_variant_access",
          [] { static_cast<void>(get<0>(variant<int, double>(1.0))); });
   expect(type_identity<bad_weak_ptr>{}, "std::bad_weak_ptr", [] { shared_ptr<int>{weak_ptr<int>()}; });
-  expect(type_identity<future_error>{}, "std::future_error", [] { promise<int>().set_value(1), promise<int>(std::move(*make_unique<promise<int>>())).get_future(), throw future_error(future_errc::no_state); });
+  expect(type_identity<future_error>{}, "std::future_error", [] {
+    promise<int> once;
+    static_cast<void>(once.get_future()), static_cast<void>(once.get_future());
+  });
   expect(type_identity<regex_error>{}, "std::regex_error", [] { regex("("); });
   expect(type_identity<ios_base::failure>{}, "std::ios_base::failure", [] { throw ios_base::failure("text"); });
   expect(type_identity<exception>{}, "std::exception", [] { throw exception(); });
@@ -88,10 +91,13 @@ TEST_F(RemoteExceptions, StandardTypesArriveAsThemselves) {
 }
 
 TEST_F(RemoteExceptions, KeepTheirTextAndCode) {
-  const auto error = thrown_by<std::system_error>(
-      [&] { pool_.apply([] { throw std::system_error(EACCES, std::generic_category(), "open(file)"); }); });
-  EXPECT_EQ(error.code(), std::errc::permission_denied);
-  EXPECT_EQ(std::string(error.what()), std::system_error(EACCES, std::generic_category(), "open(file)").what());
+  try {
+    pool_.apply([] { throw std::system_error(EACCES, std::generic_category(), "open(file)"); });
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code(), std::errc::permission_denied);
+    EXPECT_STREQ(error.what(), std::system_error(EACCES, std::generic_category(), "open(file)").what());
+  }
   const auto range = thrown_by<std::out_of_range>([&] { pool_.apply([] { throw std::out_of_range("exact text"); }); });
   EXPECT_STREQ(range.what(), "exact text");
 }

@@ -153,7 +153,9 @@ TEST(IdleWorker, KilledTwiceInARow) {
   for (std::size_t round = 0; round < scaled(50); ++round) {
     const pid_t pid = pool.pids().front();
     ::kill(pid, SIGKILL);
-    if (round % 2 == 0) EXPECT_EQ(pool.apply(negate, 1), -1);
+    if (round % 2 == 0) {
+      EXPECT_EQ(pool.apply(negate, 1), -1);
+    }
     ASSERT_TRUE(eventually([&] { return pool.pids().front() != pid; }));
   }
   expect_works(pool);
@@ -184,7 +186,7 @@ TEST(Worker, KillEachOther) {
     unsigned answers = 0;
     while (!stream.done()) {
       try {
-        answers += stream.next() ? 1 : 0;
+        answers += stream.next() ? 1U : 0U;
       } catch (const WorkerDied& error) {
         EXPECT_EQ(error.signal(), SIGKILL);
         ++answers;

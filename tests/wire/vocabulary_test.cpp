@@ -185,7 +185,25 @@ class Expected {
   std::variant<T, E> state_;
 };
 
+template <class E>
+class Expected<void, E> {
+ public:
+  using value_type = void;
+  using error_type = E;
+  using unexpected_type = Unexpected<E>;
+  Expected() = default;
+  explicit Expected(Unexpected<E> error) : error_(std::move(error.value)) {}
+  bool has_value() const { return !error_; }
+  const E& error() const { return *error_; }
+  bool operator==(const Expected&) const = default;
+
+ private:
+  std::optional<E> error_;
+};
+
 TEST(Vocabulary, ExpectedLike) {
+  expect_round_trip(Expected<void, std::string>());
+  expect_round_trip(Expected<void, std::string>(Unexpected(std::string("bad"))));
   using Result = Expected<std::string, int>;
   expect_round_trip(Result(std::in_place, "fine"));
   expect_round_trip(Result(Unexpected(7)));

@@ -137,7 +137,7 @@ constexpr void refuse_parts(Types<C...>, Types<Seen...>) {
 
 template <Use U, class T, class... Seen>
 constexpr void refuse_part() {
-  if constexpr (std::is_void_v<T> || kIsOneOf<T, Seen...>) {
+  if constexpr (kIsOneOf<T, Seen...>) {
     return;
   } else if constexpr (!supported_alone<T>(U)) {
     refuse<T, U>();

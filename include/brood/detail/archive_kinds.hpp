@@ -15,6 +15,19 @@ namespace brood {
 
 // Befriend it to keep serialize() and the default constructor private: `friend class brood::Access;`
 class Access {
+  template <class A, class T>
+  static constexpr bool kPlain = requires(A& archive, T& value) {
+    value.serialize(archive);
+  };
+  template <class A, class T>  // Boost's form, with the version of the class
+  static constexpr bool kVersioned = requires(A& archive, T& value) {
+    value.serialize(archive, 0U);
+  };
+  template <class T>
+  static constexpr bool kDefault = requires {
+    T();
+  };
+
   template <class C, class... P>
   static C class_of(void (C::*)(P...));
   template <class C, class... P>
@@ -22,18 +35,18 @@ class Access {
 
  public:
   template <class A, class T>
-  requires requires(A& archive, T& value) { value.serialize(archive); }
-  static void serialize(A& archive, T& value) { value.serialize(archive); }
-  // Boost's form, with the version of the class.
-  template <class A, class T>
-  requires(
-      requires(A& archive, T& value) { value.serialize(archive, 0U); } &&
-      !requires(A & archive, T& value) { value.serialize(archive); }) static void serialize(A& archive, T& value) {
-    value.serialize(archive, 0U);
+  requires(kPlain<A, T> || kVersioned<A, T>) static void serialize(A& archive, T& value) {
+    if constexpr (kPlain<A, T>) {
+      value.serialize(archive);
+    } else {
+      value.serialize(archive, 0U);
+    }
   }
+
   template <class T>
-  requires requires { T(); }
+  requires kDefault<T>
   static T make() { return T(); }
+
   // The class that declares T's serialize(): T, or a base of it.
   template <class A, class T>
   static auto serializer() -> decltype(class_of(&T::template serialize<A>));

@@ -96,9 +96,7 @@ constexpr bool all_supported(Types<C...>, [[maybe_unused]] Use use, [[maybe_unus
 
 template <class T>
 constexpr bool supported(Use use, const Chain* chain) {
-  if constexpr (std::is_void_v<T>) {
-    return true;  // the value of an expected<void, E>
-  } else if constexpr (kKind<T> == Kind::number) {
+  if constexpr (kKind<T> == Kind::number) {
     return true;
   } else {
     if (!supported_alone<T>(use)) return false;

@@ -18,6 +18,9 @@ Types<A...> alternatives(const V<A...>*);
 template <class T>
 using AlternativesOf = decltype(alternatives(static_cast<const T*>(nullptr)));
 
+// The value of an expected<void, E>.
+struct Nothing {};
+
 template <class T>
 constexpr auto children() {
   constexpr Kind kind = kKind<T>;
@@ -40,7 +43,8 @@ constexpr auto children() {
   } else if constexpr (kind == Kind::variant) {
     return AlternativesOf<T>{};
   } else if constexpr (kind == Kind::expected) {
-    return Types<typename T::value_type, typename T::error_type>{};
+    using V = typename T::value_type;
+    return Types<std::conditional_t<std::is_void_v<V>, Nothing, V>, typename T::error_type>{};
   } else if constexpr (kind == Kind::pointer) {
     return Types<typename T::element_type>{};
   } else if constexpr (kind == Kind::array || kind == Kind::complex || kind == Kind::set || kind == Kind::sequence ||

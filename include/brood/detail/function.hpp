@@ -150,7 +150,7 @@ struct Shipped<T> {
 template <class T>
 using shipped_t = typename Shipped<T>::type;
 
-struct Nothing {};  // the result of a task that returns void
+struct NoValue {};  // the result of a task that returns void
 
 template <class T>
 struct ResultOf {

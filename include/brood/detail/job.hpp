@@ -114,6 +114,7 @@ class Job {
   std::uint64_t error_bound = ~std::uint64_t{0};  // stop_on_error: the lowest index that failed
   std::atomic<std::uint32_t> posted{0};  // parcels written while another thread drove, that no worker has yet
   std::atomic<bool> stopped{false};      // a task failed and stop_on_error is set
+  std::exception_ptr withdrawn;                   // set: the error of tasks that have not begun
   std::atomic<std::uint64_t> completed{0};
   std::atomic<double> task_ns{0};  // measured; 0: not yet
   std::atomic<bool> done{false};   // the input has ended and every task is answered

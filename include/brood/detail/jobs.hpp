@@ -24,7 +24,7 @@ inline void note_progress(Job& job) {
 }
 
 template <class R>
-using value_or_nothing = std::conditional_t<std::is_void_v<R>, Nothing, R>;
+using value_or_nothing = std::conditional_t<std::is_void_v<R>, NoValue, R>;
 
 template <class R>
 value_or_nothing<R> read_result(wire::Reader& reader) {
