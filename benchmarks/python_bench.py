@@ -124,7 +124,18 @@ def memory(quick):
     report("memory_start_pss", statistics.median(pss), "MiB")
 
 
-MEASURES = [map_defaults, map_chunk1, imap, imap_unordered, apply, apply_1, apply_async, vector_64mib, pool_start, memory]
+MEASURES = [
+    map_defaults,
+    map_chunk1,
+    imap,
+    imap_unordered,
+    apply,
+    apply_1,
+    apply_async,
+    vector_64mib,
+    pool_start,
+    memory,
+]
 
 if __name__ == "__main__":
     by_name = {measure.__name__: measure for measure in MEASURES}

@@ -45,7 +45,7 @@ class RingWriter {
  private:
   std::uint64_t refresh() {
     const std::uint64_t head = head_word_->load(std::memory_order_acquire);
-    if (tail_ - head > capacity_ || head < head_) {
+    if (head - head_ > tail_ - head_) {  // modulo 2^64: not within [head_, tail_]
       damaged_ = true;
       head_ = tail_ - capacity_;
       return head_;
@@ -90,7 +90,9 @@ class RingReader {
  private:
   void refresh() {
     const std::uint64_t tail = tail_word_->load(std::memory_order_acquire);
-    if (tail - head_ > capacity_) throw ArchiveError("ring: the writer's position is not within the ring");
+    if (tail - tail_ > head_ + capacity_ - tail_) {  // not within [tail_, head_ + capacity_]
+      throw ArchiveError("ring: the writer's position is not within the ring");
+    }
     tail_ = tail;
   }
 

@@ -40,9 +40,11 @@ void set_disposition(int signal, void (*handler)(int)) {
   }
 }
 
+// All but those that a fault in the thread itself raises: blocked, they would kill without a word.
 sigset_t full_set() {
   sigset_t set;
   sigfillset(&set);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) sigdelset(&set, signal);
   return set;
 }
 

@@ -364,13 +364,15 @@ void Engine::submit(Job& job, const char* verb) {
   engine::retain(job);
   open_jobs_.fetch_add(1, std::memory_order_relaxed);
   const bool single = job.total_known && job.total == 1;
+  bool written = false;
   if (single && try_turn()) {
     const Turn turn(*this);
     take_posted();
     dispatcher_->offer(job);
+    written = job.input_done;
   }
   if (job.input_error) std::rethrow_exception(job.input_error);  // serialize() threw: the job has ended by that
-  if (!job.input_done) submit_parcels(job, single);
+  if (!written) submit_parcels(job, single);
   start_service();
 }
 
@@ -416,9 +418,13 @@ void Engine::job_done(Job& job) {
 void Engine::call_when_done(Job& job) {
   job.wants_finish.store(true, std::memory_order_seq_cst);
   if (!job.done.load(std::memory_order_seq_cst)) return;
-  engine::retain(job);
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    if (service_stop_) {  // the pool has ended, and with it the thread for callbacks
+      lock.unlock();
+      return job.ops->finished(job);
+    }
+    engine::retain(job);
     callbacks_.push_back(&job);
     has_callbacks_.store(true, std::memory_order_relaxed);
     service_cv_.notify_one();

@@ -266,8 +266,15 @@ std::optional<ChildEvent> TemplateProcess::next_event() {
 }
 
 bool TemplateProcess::finish(os::Deadline deadline) {
-  send(kFinish, 0, {});
-  return os::wait(pidfd_, deadline).has_value();
+  if (!finishing_) send(kFinish, 0, {});
+  finishing_ = true;
+  for (;;) {
+    os::PollItem items[] = {{.fd = pidfd_.get()}, {.fd = dead_ ? -1 : socket_.get()}};
+    if (os::poll(items, deadline) == 0) return false;
+    if (items[0].readable && os::try_wait(pidfd_)) return true;
+    // What it still has to say must be read, or it would wait for room for ever.
+    if (items[1].readable) receive(false);
+  }
 }
 
 void TemplateProcess::terminate_now() noexcept {

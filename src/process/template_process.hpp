@@ -68,6 +68,7 @@ class TemplateProcess {
   os::Fd socket_, pidfd_;
   std::deque<ChildEvent> early_;  // events read while a request waited for room
   bool dead_ = false;
+  bool finishing_ = false;
 };
 
 }  // namespace brood::proc

@@ -168,7 +168,7 @@ TEST(Ring, AReaderNeverLeavesTheMemory) {
 TEST(Ring, AWriterThatWasLiedToHasNoRoom) {
   for (const std::uint64_t head : {std::uint64_t{501}, ~std::uint64_t{0}, std::uint64_t{1} << 63U, std::uint64_t{99}}) {
     TestRing ring(kPage, 100);
-    ring.writer.window(400);
+    ring.writer.window(kPage);  // now it knows that 100 bytes were consumed
     ring.writer.publish(400);
     EXPECT_FALSE(ring.writer.damaged());
     ring.head.store(head);

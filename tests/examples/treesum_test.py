@@ -17,8 +17,11 @@ import unittest
 from pathlib import Path
 
 TREESUM = None  # the program, set by main
-ODD_NAMES = [b"plain", b"with space", b"  lead and trail  ", b"new\nline", b"back\\slash", b"carriage\rreturn", b"both\\\n\r",
-             b"not\xff\xfeutf-8", "ümläut-日本".encode(), b"-", b"--chaos", b"-j9", b"*", b"'\"$(x)`", b"\x01\x1b[31m", b"\\", b"n" * 255]
+ODD_NAMES = [
+    b"plain", b"with space", b"  lead and trail  ", b"new\nline", b"back\\slash", b"carriage\rreturn", b"both\\\n\r",
+    b"not\xff\xfeutf-8", "ümläut-日本".encode(), b"-", b"--chaos", b"-j9", b"*", b"'\"$(x)`", b"\x01\x1b[31m", b"\\",
+    b"n" * 255,
+]
 
 
 def write(path, data):
@@ -170,7 +173,8 @@ class Treesum(unittest.TestCase):
     @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
     def test_unreadable_as_nobody(self):
         def as_nobody(*arguments, status):
-            done = subprocess.run([program, *arguments], capture_output=True, timeout=100, user=65534, group=65534, extra_groups=[])
+            done = subprocess.run([program, *arguments], capture_output=True, timeout=100, user=65534, group=65534,
+                                  extra_groups=[])
             self.assertEqual(done.returncode, status, done.stderr)
             return done
 
@@ -209,7 +213,8 @@ class Treesum(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             with open(f"{folder}/endless", "wb") as file:
                 file.truncate(1 << 40)
-            process = subprocess.Popen([TREESUM, "--quiet", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+            process = subprocess.Popen([TREESUM, "--quiet", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                       start_new_session=True)
             time.sleep(0.5)
             os.killpg(process.pid, signal.SIGINT)
             out, err = process.communicate(timeout=100)

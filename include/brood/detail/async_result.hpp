@@ -209,7 +209,8 @@ class AsyncResult {
   }
 
   // f(value) is called once the answer is there, in the pool's service thread; f() for void. Callbacks run one at a time
-  // in the order in which answers come; they may use the pool. What they throw is dropped.
+  // in the order in which answers come; they may use the pool. What they throw is dropped. Once the pool has ended they
+  // are called at once, in the calling thread.
   template <class F>
   AsyncResult& then(F f) {
     struct OnValue final : detail::Callback {

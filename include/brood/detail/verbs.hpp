@@ -29,7 +29,7 @@ inline constexpr bool check_call = [] {
 template <class F, class Item>
 inline constexpr bool check_starmap = [] {
   static_assert(SpreadCall<F, Item>::kPossible,
-                "brood: the task's function cannot be called with the elements of these tuples (as they arrive in the "
+                "brood: the task's function cannot be called with these arguments (the tuples' elements as they arrive in the "
                 "worker: decayed, and string literals as std::string)");
   return SpreadCall<F, Item>::kPossible;
 }();
