@@ -154,7 +154,6 @@ TEST_F(AsyncResults, CancelBeforeItRuns) {
   auto first = pool_.apply_async(gate(), 1);
   auto second = pool_.apply_async(gate(), 2);
   await_running(2);
-  Counters runs;
   std::vector<AsyncResult<int>> waiting;
   for (int i = 0; i < 50; ++i) waiting.push_back(pool_.apply_async(gate(), 3));
   for (auto& answer : waiting) EXPECT_TRUE(answer.cancel());

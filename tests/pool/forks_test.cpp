@@ -45,7 +45,7 @@ TEST(TaskThatForks, AnswersOnce) {
     EXPECT_EQ(pool.with({.chunksize = 1}).map(task, numbers(20)), numbers(20));
     EXPECT_EQ(pool.with({.chunksize = 5}).map(task, numbers(20)), numbers(20));
     EXPECT_EQ(pool.apply_async(task, 3).get(), 3);
-    EXPECT_EQ(ran->exchange(0), 41);
+    EXPECT_EQ(ran[0].exchange(0), 41);
     expect_works(pool);
   }
   EXPECT_EQ(pool.stats().restarts, 0U);
@@ -122,7 +122,7 @@ TEST(InheritedPool, IsDeadAndHarmless) {
   EXPECT_EQ(stream->next(), 0);
   const int wrong = run_in_child([&] {
     int line = 0;
-    const auto check = [&, n = 0](bool ok) mutable {
+    auto check = [&, n = 0](bool ok) mutable {
       ++n;
       if (!ok && line == 0) line = n;
     };

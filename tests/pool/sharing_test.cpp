@@ -88,8 +88,8 @@ TEST_F(Sharing, OneSlowElementInStreams) {
 
 // The stream's consumer gets what is ready while a task of an earlier chunk still runs.
 TEST_F(Sharing, UnorderedResultsFlowPastASlowTask) {
-  Pool pool(2);
   Counters gate;
+  Pool pool(2);
   auto stream = pool.with({.chunksize = 5}).imap_unordered(
       [gate = gate.get()](int x) {
         if (x == 0) await(*gate);
@@ -188,8 +188,8 @@ TEST_F(Sharing, AllWorkersAtOnceFromManyThreads) {
 
 // All but one are busy for good; the last one does everything.
 TEST_F(Sharing, AllButOneBlocked) {
-  Pool pool(4);
   Counters gates(2);
+  Pool pool(4);
   std::vector<AsyncResult<void>> blocked;
   for (int i = 0; i < 3; ++i) {
     blocked.push_back(pool.apply_async([gates = gates.get()] {
@@ -208,8 +208,8 @@ TEST_F(Sharing, AllButOneBlocked) {
 }
 
 TEST_F(Sharing, LargeArgumentsDoNotQueueBehindASlowTask) {
-  Pool pool(2);
   Counters gate;
+  Pool pool(2);
   auto slow = pool.apply_async([gate = gate.get()] { await(*gate); });
   const std::vector<double> large(500'000, 1.0);
   std::vector<AsyncResult<std::size_t>> answers;
@@ -223,8 +223,8 @@ TEST_F(Sharing, LargeArgumentsDoNotQueueBehindASlowTask) {
 
 // A worker that dies leaves what it had not begun to the others.
 TEST_F(Sharing, WorkOfADeadWorker) {
-  Pool pool(2);
   Counters gate;
+  Pool pool(2);
   auto slow = pool.apply_async([gate = gate.get()] { await(*gate); });
   auto stream = pool.with({.chunksize = 50}).imap(
       [](int x) {

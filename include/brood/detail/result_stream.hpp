@@ -42,13 +42,16 @@ class StreamJob : public Job {
   // The next result, which is there.
   Value pop() {
     Slot& slot = slots_[static_cast<std::size_t>(consumed_ % slots_.size())];
-    std::optional<Value> value(std::move(slot.value));
-    const std::exception_ptr error = std::exchange(slot.error, nullptr);
+    ++consumed_;
+    if (slot.error) {
+      const std::exception_ptr error = std::exchange(slot.error, nullptr);
+      slot.filled.store(false, std::memory_order_relaxed);
+      std::rethrow_exception(error);
+    }
+    Value value(std::move(*slot.value));
     slot.value.reset();
     slot.filled.store(false, std::memory_order_relaxed);
-    ++consumed_;
-    if (error) std::rethrow_exception(error);
-    return std::move(*value);
+    return value;
   }
 
  protected:
