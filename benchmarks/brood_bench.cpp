@@ -189,7 +189,8 @@ void idle_cpu(bool quick) {
   const auto cpu_seconds = [&] { return bench::cpu_seconds(family) - bench::thread_cpu_seconds(); };
   const double before = cpu_seconds();
   usleep(quick ? 500'000 : 2'000'000);
-  bench::report("idle_cpu", (cpu_seconds() - before) * 1e6, "us");
+  // The two clocks are read one after the other: a difference below zero is none.
+  bench::report("idle_cpu", std::max(0.0, cpu_seconds() - before) * 1e6, "us");
 }
 
 void work(const char* key, const char* serial_key, double microseconds, std::size_t tasks) {

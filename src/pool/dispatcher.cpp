@@ -70,6 +70,7 @@ void Dispatcher::start() {
     begin_worker(*worker);
     ring_bells();
   }
+  started_ = true;
 }
 
 void Dispatcher::accept(Parcel* parcel) {
@@ -114,11 +115,9 @@ bool Dispatcher::step(Job* mine) {
 
 void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   mine_ = mine;
-  bool any_blocked = false;
-  for (const auto& worker : workers_) any_blocked |= worker->blocked;
   const auto something_came = [&] {
     if (attention_.load(std::memory_order_relaxed)) return true;
-    if (any_blocked && unblock()) return true;
+    if (blocked_ > 0 && unblock()) return true;
     return std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) { return calls(*worker); });
   };
   const bool coarse = std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) { return worker->coarse; });
@@ -168,7 +167,9 @@ bool Dispatcher::unblock() {
     const bool alive = worker->life == WorkerSlot::Life::alive;
     if (alive && !worker->link->tasks.empty() && !worker->link->tasks.damaged()) continue;
     worker->blocked = false;
+    --blocked_;
     if (alive && worker->outgoing == nullptr) worker->link->words().wants_space.store(0, std::memory_order_relaxed);
+    update_lane(*worker);
     any = true;
   }
   return any;

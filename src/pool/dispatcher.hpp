@@ -117,6 +117,7 @@ class Dispatcher {
   void take_records(WorkerSlot& worker, std::span<const std::byte> window);
   void begin_incoming(WorkerSlot& worker, wire::Record record);
   void take_incoming(WorkerSlot& worker, std::span<const std::byte> window);
+  static void check_turn(WorkerSlot& worker, wire::Record record);
   void handle(WorkerSlot& worker, wire::Record record, std::span<const std::byte> payload);
   void handle_declined(WorkerSlot& worker, std::uint64_t count);
   void give_value(Job& job, std::uint64_t index, std::span<const std::byte> bytes);
@@ -174,6 +175,8 @@ class Dispatcher {
   unsigned absent_ = 0;          // slots without a worker
   unsigned failed_starts_ = 0;   // in a row
   unsigned streaming_ = 0;       // workers with something outgoing
+  unsigned blocked_ = 0;
+  bool started_ = false;
   unsigned controls_ = 0;        // control frames that are not written yet
   std::int64_t first_failure_ns_ = 0;
   unsigned rounds_ = 0;

@@ -63,6 +63,7 @@ void Dispatcher::take_records(WorkerSlot& worker, std::span<const std::byte> win
     const wire::Record record = wire::unpack_record(word);
     const bool has_payload = record.status != wire::RecordStatus::declined;
     if (has_payload && record.length > large) {
+      check_turn(worker, record);
       ring.consume(kRecordBytes);
       worker.bytes_received += kRecordBytes;
       return begin_incoming(worker, record);
@@ -104,7 +105,7 @@ void Dispatcher::take_incoming(WorkerSlot& worker, std::span<const std::byte> wi
   worker.incoming = false;
   const os::LargeBuffer bytes = std::move(worker.incoming_bytes);
   if (kept) return handle(worker, worker.incoming_record, {bytes.data(), bytes.size()});
-  if (worker.sent.empty()) bad_channel("an answer to nothing");
+  if (worker.sent.empty()) return;  // a failed initializer's
   Job* const job = worker.sent.front().job;
   const std::uint64_t index = worker.sent.front().first + worker.sent.front().answered;
   step_over(worker);
@@ -113,18 +114,39 @@ void Dispatcher::take_incoming(WorkerSlot& worker, std::span<const std::byte> wi
   count_answer(*job);
 }
 
+// Before anything is done with a record: whether it can be meant.
+void Dispatcher::check_turn(WorkerSlot& worker, wire::Record record) {
+  using Status = wire::RecordStatus;
+  if (record.status == Status::init_failed) return;
+  if (record.status != Status::value && record.status != Status::error && record.status != Status::declined) {
+    bad_channel("an unknown kind of record");
+  }
+  if (worker.sent.empty()) bad_channel("an answer to nothing");
+  if (record.sequence != static_cast<std::uint16_t>(worker.answered + 1)) bad_channel("an answer out of turn");
+  Sent& sent = worker.sent.front();
+  if (record.status != Status::declined) {
+    if (sent.count - sent.answered <= sent.reclaimed) bad_channel("an answer to a task that was taken back");
+    return;
+  }
+  if (worker.answered + 1 < worker.revoked_from) bad_channel("a task declined that was not revoked");
+  std::uint64_t left = record.length;
+  for (std::size_t i = 0; left > 0; ++i) {
+    if (i == worker.sent.size()) bad_channel("more declined than sent");
+    const std::uint64_t here = worker.sent[i].count - worker.sent[i].answered;
+    if (here > left) bad_channel("a frame declined in part");
+    left -= here;
+  }
+}
+
 void Dispatcher::handle(WorkerSlot& worker, wire::Record record, std::span<const std::byte> payload) {
   if (record.status == wire::RecordStatus::init_failed) {
     wire::Reader reader(payload);
     return break_pool(wire::load_exception(reader, worker.pid, 0));
   }
-  if (worker.sent.empty()) bad_channel("an answer to nothing");
-  Sent& sent = worker.sent.front();
-  if (record.sequence != static_cast<std::uint16_t>(worker.answered + 1)) bad_channel("an answer out of turn");
+  check_turn(worker, record);
   if (record.status == wire::RecordStatus::declined) return handle_declined(worker, record.length);
-  if (sent.count - sent.answered <= sent.reclaimed) bad_channel("an answer to a task that was taken back");
+  Sent& sent = worker.sent.front();
   const bool is_error = record.status == wire::RecordStatus::error;
-  if (!is_error && record.status != wire::RecordStatus::value) bad_channel("an unknown kind of record");
   const std::uint64_t index = sent.first + sent.answered;
   std::exception_ptr error;
   if (is_error) {
@@ -147,10 +169,8 @@ void Dispatcher::handle(WorkerSlot& worker, wire::Record record, std::span<const
 // others are the few it might have begun.
 void Dispatcher::handle_declined(WorkerSlot& worker, std::uint64_t count) {
   while (count > 0) {
-    if (worker.sent.empty()) bad_channel("more declined than sent");
     Sent& sent = worker.sent.front();
     const std::uint32_t here = sent.count - sent.answered;
-    if (here > count) bad_channel("a frame declined in part");
     if (const std::uint32_t undecided = here - sent.reclaimed; undecided > 0) {
       give_back(worker, sent, sent.answered, undecided);
     }

@@ -23,6 +23,7 @@ constexpr channel::RingSizes kRingSizes;
 // Parcels of tasks that are written ahead, without a worker at hand, are about this large.
 constexpr std::size_t kParcelBytes = std::size_t{16} << 10U;
 constexpr std::size_t kSmallScratch = 512;
+constexpr double kSlowTaskNs = 20'000;
 static_assert(kParcelBytes <= kRingSizes.tasks / 4);
 constexpr std::uint64_t kMostWrittenAhead = 64;  // tasks per parcel while their time is not known
 
@@ -286,7 +287,19 @@ void Engine::open(Job& job, const char* verb) {
 
 bool Engine::advance(Job& job, os::Deadline deadline) {
   check_usable("imap");
-  return work(job, deadline);
+  const bool there = work(job, deadline);
+  // Slow tasks of the window go on while the consumer is busy with something else. (Fast ones are in the rings.)
+  if (job.known->task_ns.load(std::memory_order_relaxed) >= kSlowTaskNs && !job.input_done && !job.stopped.load() &&
+      job.next_index < job.window_end) {
+    if (!job.counted) {
+      job.counted = true;
+      open_jobs_.fetch_add(1, std::memory_order_relaxed);
+    }
+    while (!job.input_done && job.next_index < job.window_end) post_input(job);
+    if (try_turn()) end_turn();
+    start_service();
+  }
+  return there;
 }
 
 // The memory of a job that feeds ends: nothing may point to it any more.
@@ -302,6 +315,7 @@ void Engine::drop(Job& job) noexcept {
     return;
   }
   functions_.release(std::exchange(job.known, nullptr));
+  if (job.counted) open_jobs_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 bool Engine::wait(Job& job, os::Deadline deadline) {

@@ -49,7 +49,7 @@ void Dispatcher::update_lane(WorkerSlot& worker) {
   if (worker.lane == WorkerSlot::Lane::idle && worker.outstanding() > 0) leave_lanes(worker);
   if (worker.lane == WorkerSlot::Lane::hungry && worker.outstanding() == 0) leave_lanes(worker);
   if (worker.lane != WorkerSlot::Lane::none || worker.life != WorkerSlot::Life::alive) return;
-  if (worker.outgoing != nullptr || worker.revoked_from != channel::kNeverRevoked || !worker.control.empty()) return;
+  if (worker.outgoing != nullptr || worker.revoked_from != channel::kNeverRevoked || !worker.control.empty() || worker.blocked) return;
   if (worker.outstanding() == 0) {
     worker.lane = WorkerSlot::Lane::idle;
     idle_.push_back(&worker);
@@ -75,6 +75,7 @@ void Dispatcher::enter_busy(WorkerSlot& worker) {
 bool Dispatcher::feed() {
   if (ended()) return false;
   bool fed = false;
+  if (blocked_ > 0) unblock();
   if (streaming_ > 0 || controls_ > 0) {
     for (const auto& worker : workers_) {
       if (worker->life != WorkerSlot::Life::alive) continue;
@@ -98,11 +99,9 @@ bool Dispatcher::feed() {
       kill(*worker);
       continue;
     }
+    // Without tasks and still no room: others may have it. (Its ring is full: an answer brings it back.)
+    if (!got_some && worker->outstanding() == 0 && worker->outgoing == nullptr && has_source()) block(*worker);
     if (got_some || worker->outstanding() == 0) update_lane(*worker);
-    if (got_some) continue;
-    // Its ring is full, or the input gave nothing.
-    if (worker->outstanding() == 0 && has_source()) block(*worker);
-    break;
   }
   ring_bells();
   return fed;
@@ -110,6 +109,7 @@ bool Dispatcher::feed() {
 
 // An idle worker that has not yet released the bytes of its last frame: it will, and says so.
 void Dispatcher::block(WorkerSlot& worker) noexcept {
+  if (!worker.blocked) ++blocked_;
   worker.blocked = true;
   worker.link->words().wants_space.store(1, std::memory_order_relaxed);
 }

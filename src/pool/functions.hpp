@@ -3,6 +3,7 @@
 // Thread safety: obtain() and release() from any thread; `task_ns` of a Function is the pumping thread's alone.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -21,7 +22,7 @@ struct Function {
   std::uint32_t users = 0;
   bool permanent = false;
   std::string definition;  // payload of the define frame
-  double task_ns = 0;      // measured time of a task; 0: not yet known
+  std::atomic<double> task_ns{0};  // measured time of a task; 0: not yet known
 };
 
 class Functions {

@@ -15,7 +15,7 @@ namespace {
 // time, so that a program that cannot start workers is not a storm of forks.
 constexpr std::int64_t kFirstDelayNs = 10'000'000;
 constexpr std::int64_t kLongestDelayNs = 1'000'000'000;
-constexpr unsigned kMostFailedStarts = 20;
+constexpr unsigned kMostFailedStarts = 8;
 constexpr unsigned kMostFailedInitializers = 4;
 constexpr std::int64_t kGivingUpNs = 250'000'000;
 // How long a worker may be at one task before what waits behind it is given to those who have nothing.
@@ -35,7 +35,6 @@ void Dispatcher::begin_worker(WorkerSlot& worker) {
   worker.answered = 0;
   worker.load_ns = 0;
   worker.pid = 0;
-  worker.blocked = false;
   worker.defined.clear();
   worker.revoked_from = channel::kNeverRevoked;
   worker.observed_taken = 0;
@@ -46,6 +45,7 @@ void Dispatcher::begin_worker(WorkerSlot& worker) {
   try {
     worker.link = backend_.start(worker.slot, worker.epoch);
   } catch (const std::system_error& error) {
+    if (!started_) throw;  // nothing is lost yet: the constructor says it
     schedule_restart(worker, false, error.what());
     return;
   }
@@ -126,6 +126,7 @@ void Dispatcher::bury(WorkerSlot& worker, const os::ExitStatus& status) {
   ++absent_;
   worker.max_rss_kib = std::max(worker.max_rss_kib, status.max_rss_kib);
   worker.busy_ns = worker.total_busy_ns();
+  if (std::exchange(worker.blocked, false)) --blocked_;
   controls_ -= static_cast<unsigned>(worker.control.size());
   worker.control.clear();
   if (worker.outgoing != nullptr) end_stream(worker);

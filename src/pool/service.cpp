@@ -95,6 +95,7 @@ void Engine::serve() {
       service_drives_.store(true, std::memory_order_seq_cst);
       drive(nullptr, os::Deadline::never(), [this] {
         return waiters_.load(std::memory_order_seq_cst) > 0 || open_jobs_.load(std::memory_order_relaxed) == 0 ||
+               (dispatcher_->outstanding() == 0 && !has_posted_.load(std::memory_order_relaxed)) ||
                has_callbacks_.load(std::memory_order_relaxed) || service_must_stop_.load(std::memory_order_relaxed);
       });
       service_drives_.store(false, std::memory_order_relaxed);

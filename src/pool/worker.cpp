@@ -96,6 +96,7 @@ class Worker final : private wire::Answer, private wire::Source {
           break;
         case wire::FrameKind::init:
           if (!initialize(header.function)) return 1;
+          begun_ns_ = os::now_ns();
           break;
         case wire::FrameKind::stop:
           finalize(header.function);
@@ -443,7 +444,7 @@ class Worker final : private wire::Answer, private wire::Source {
   std::uint64_t unread_ = 0;  // streamed frame: bytes that have not been given to the reader
   std::size_t given_ = 0;     // and those it has now
 
-  std::int64_t begun_ns_ = 0;
+  std::int64_t begun_ns_ = os::now_ns();
   std::uint64_t busy_ns_ = 0;
   std::uint64_t timed_tasks_ = 0;
   unsigned untimed_ = 0;

@@ -105,6 +105,21 @@ inline void expect_works(Pool& pool) {
   EXPECT_EQ(pool.pids().size(), pool.size());
 }
 
+// The same after workers were killed: whoever was killed a moment ago may still take a task and die with it.
+inline void expect_recovers(Pool& pool) {
+  EXPECT_TRUE(eventually([&] {
+    try {
+      pool.with({.chunksize = 1}).map(negate, numbers(20));
+      sleep_ms(1);
+      pool.with({.chunksize = 1}).map(negate, numbers(20));
+      return true;
+    } catch (const WorkerDied&) {
+      return false;
+    }
+  }));
+  expect_works(pool);
+}
+
 enum class Death { killed, segfault, aborted, quick_exit_3, exit_0, exit_3 };
 inline constexpr Death kDeaths[] = {Death::killed,       Death::segfault, Death::aborted,
                                     Death::quick_exit_3, Death::exit_0,   Death::exit_3};

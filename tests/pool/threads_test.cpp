@@ -244,7 +244,11 @@ TEST(NestedPools, Pipeline) {
 // The input would be read while the pool does its work.
 TEST(NestedPools, PipelineInOnePoolIsRefused) {
   Pool pool(2);
-  EXPECT_THROW(pool.imap(negate, pool.imap(twice, numbers(100))).next(), ProcessError);
+  const auto drain = [](auto stream) {
+    while (stream.next()) {
+    }
+  };
+  EXPECT_THROW(drain(pool.imap(negate, pool.imap(twice, numbers(100)))), ProcessError);
   EXPECT_THROW(pool.map(negate, pool.imap(twice, numbers(100))), ProcessError);
   expect_works(pool);
 }

@@ -109,6 +109,7 @@ class Job {
   engine::Engine* engine = nullptr;
   engine::Function* known = nullptr;
   bool closed = false;                            // the engine has all of the input
+  bool counted = false;                           // among the jobs that the service thread looks after
   std::uint64_t accepted = 0;                     // tasks that the engine has
   std::uint64_t answered = 0;                     // of those, how many have an answer
   std::uint64_t error_bound = ~std::uint64_t{0};  // stop_on_error: the lowest index that failed
