@@ -11,10 +11,10 @@
 // copyable values, a functor that can be serialized, a member function, or brood::bind(f, args...). Arguments and
 // results are anything that archive.hpp can carry. What cannot be sent is a compile-time error that says what to do.
 //
-// Failures. An exception that leaves a task is thrown by the call: a standard exception type as itself, and every one as
-// RemoteError. A task whose worker dies (killed, crashed, exited) throws WorkerDied, which names the signal or status
-// and the task's index; the worker is replaced and no other task is affected. A pool whose initializer fails says so
-// from the next call on.
+// Failures. An exception that leaves a task is thrown by the call: a standard exception type as itself, and every one
+// as RemoteError. A task whose worker dies (killed, crashed, exited) throws WorkerDied, which names the signal or
+// status and the task's index; the worker is replaced and no other task is affected. A pool whose initializer fails
+// says so from the next call on.
 //
 // Blocking. A call that waits does the pool's work in the calling thread. Calls that do not wait start one service
 // thread, which works when nobody waits and runs callbacks.
@@ -27,6 +27,13 @@
 // nothing.
 #pragma once
 
+#include <brood/archive.hpp>
+#include <brood/detail/engine.hpp>
+#include <brood/detail/function.hpp>
+#include <brood/detail/jobs.hpp>
+#include <brood/error.hpp>
+#include <brood/start_method.hpp>
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -36,21 +43,14 @@
 #include <optional>
 #include <vector>
 
-#include <brood/archive.hpp>
-#include <brood/detail/engine.hpp>
-#include <brood/detail/function.hpp>
-#include <brood/detail/jobs.hpp>
-#include <brood/error.hpp>
-#include <brood/start_method.hpp>
-
 namespace brood {
 
 struct PoolOptions {
-  unsigned processes = 0;           // 0: cpu_count()
-  Task initializer = {};            // runs first in every worker
-  Task finalizer = {};              // runs last in a worker that ends in peace
-  unsigned max_tasks_per_child = 0;      // not available yet: must be 0
-  std::size_t max_memory_per_child = 0;  // not available yet: must be 0
+  unsigned processes = 0;                        // 0: cpu_count()
+  Task initializer = {};                         // runs first in every worker
+  Task finalizer = {};                           // runs last in a worker that ends in peace
+  unsigned max_tasks_per_child = 0;              // not available yet: must be 0
+  std::size_t max_memory_per_child = 0;          // not available yet: must be 0
   std::optional<StartMethod> start_method = {};  // only fork is available yet
 };
 
@@ -163,8 +163,8 @@ class Pool : public detail::Verbs {
   void close();
   // Waits until all tasks are answered and all workers have ended. After close() or terminate() only.
   void join();
-  // Ends the workers at once; tasks without an answer get Cancelled. Bounded, idempotent; may be called from any thread,
-  // from a callback, and from a signal handler.
+  // Ends the workers at once; tasks without an answer get Cancelled. Bounded, idempotent; may be called from any
+  // thread, from a callback, and from a signal handler.
   void terminate() noexcept;
 
   // The number of workers.

@@ -16,6 +16,7 @@
 
 #include <brood/detail/process.hpp>
 #include <brood/error.hpp>
+#include <brood/start_method.hpp>
 
 #include <sys/types.h>
 
@@ -25,8 +26,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <brood/start_method.hpp>
 
 namespace brood {
 

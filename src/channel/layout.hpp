@@ -32,8 +32,8 @@ struct Words {
   std::atomic<std::uint64_t> taken;                       // the ledger: sequence number of the last task taken
   alignas(kLine) std::atomic<Sleep> sleep;                // what the worker sleeps for
   std::atomic<WorkerState> state;
-  alignas(kLine) std::atomic<std::uint64_t> busy_ns;      // time spent in tasks ...
-  std::atomic<std::uint64_t> timed_tasks;                 // ... and how many tasks that was
+  alignas(kLine) std::atomic<std::uint64_t> busy_ns;  // time spent in tasks ...
+  std::atomic<std::uint64_t> timed_tasks;             // ... and how many tasks that was
 };
 
 static_assert(std::is_standard_layout_v<Words> && std::is_trivially_destructible_v<Words>);

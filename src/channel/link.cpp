@@ -27,10 +27,9 @@ os::Fd make_channel_memory(const RingSizes& sizes) {
 }
 
 DispatcherEnd::DispatcherEnd(int memory_fd, const RingSizes& sizes)
-    : DispatcherEnd(
-          os::Mapping::shared(memory_fd, 0, kHeaderBytes, os::Access::read_write),
-          os::Mapping::mirrored(memory_fd, kHeaderBytes, sizes.tasks, os::Access::read_write),
-          os::Mapping::mirrored(memory_fd, kHeaderBytes + sizes.tasks, sizes.results, os::Access::read)) {}
+    : DispatcherEnd(os::Mapping::shared(memory_fd, 0, kHeaderBytes, os::Access::read_write),
+                    os::Mapping::mirrored(memory_fd, kHeaderBytes, sizes.tasks, os::Access::read_write),
+                    os::Mapping::mirrored(memory_fd, kHeaderBytes + sizes.tasks, sizes.results, os::Access::read)) {}
 
 DispatcherEnd::DispatcherEnd(os::Mapping header, os::Mapping task_memory, os::Mapping result_memory)
     : tasks(task_memory.data(), task_memory.size(), words_at(header)->task_tail, words_at(header)->task_head),
@@ -60,10 +59,9 @@ void DispatcherEnd::wake() const noexcept {
 }
 
 WorkerEnd::WorkerEnd(int memory_fd, const RingSizes& sizes)
-    : WorkerEnd(
-          os::Mapping::shared(memory_fd, 0, kHeaderBytes, os::Access::read_write),
-          os::Mapping::mirrored(memory_fd, kHeaderBytes, sizes.tasks, os::Access::read),
-          os::Mapping::mirrored(memory_fd, kHeaderBytes + sizes.tasks, sizes.results, os::Access::read_write)) {}
+    : WorkerEnd(os::Mapping::shared(memory_fd, 0, kHeaderBytes, os::Access::read_write),
+                os::Mapping::mirrored(memory_fd, kHeaderBytes, sizes.tasks, os::Access::read),
+                os::Mapping::mirrored(memory_fd, kHeaderBytes + sizes.tasks, sizes.results, os::Access::read_write)) {}
 
 WorkerEnd::WorkerEnd(os::Mapping header, os::Mapping task_memory, os::Mapping result_memory)
     : tasks(task_memory.data(), task_memory.size(), words_at(header)->task_head, words_at(header)->task_tail),

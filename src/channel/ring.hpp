@@ -6,12 +6,12 @@
 // Thread safety: each end belongs to one thread at a time. Across fork: the copies in a child must not be used.
 #pragma once
 
+#include <brood/error.hpp>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-
-#include <brood/error.hpp>
 
 namespace brood::channel {
 

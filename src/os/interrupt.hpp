@@ -1,8 +1,8 @@
 // Ctrl-C (SIGINT) as something that a waiting call can report, for programs that have no handler of their own.
 //
-// While a watch lives and the program has left SIGINT at its default action, the signal is counted instead of ending the
-// process, if a call waits at that moment. Otherwise, and at a second one before the first was reported, the default
-// action is taken. A handler that the program installs at any time is left alone.
+// While a watch lives and the program has left SIGINT at its default action, the signal is counted instead of ending
+// the process, if a call waits at that moment. Otherwise, and at a second one before the first was reported, the
+// default action is taken. A handler that the program installs at any time is left alone.
 //
 // Thread safety: all. Across fork: a child in which no call waits takes the default action.
 #pragma once

@@ -1,5 +1,6 @@
-// A memory barrier on every running thread of all registered processes (membarrier(2), MEMBARRIER_CMD_GLOBAL_EXPEDITED):
-// the seldom side of a protocol pays, so that the frequent side needs no barrier at all.
+// A memory barrier on every running thread of all registered processes (membarrier(2),
+// MEMBARRIER_CMD_GLOBAL_EXPEDITED): the seldom side of a protocol pays, so that the frequent side needs no barrier at
+// all.
 #pragma once
 
 namespace brood::os {

@@ -70,7 +70,6 @@ void Dispatcher::start() {
     begin_worker(*worker);
     ring_bells();
   }
-  started_ = true;
 }
 
 void Dispatcher::accept(Parcel* parcel) {
@@ -124,9 +123,8 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   if (coarse) set_wake_points();
   if (!busy_.empty() && busy_.size() < options_.cpus) {
     // A stream is at work on the other side: it will not be long.
-    const bool streams = streaming_ > 0 || std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) {
-                           return worker->incoming;
-                         });
+    const bool streams = streaming_ > 0 || std::any_of(busy_.begin(), busy_.end(),
+                                                       [](const WorkerSlot* worker) { return worker->incoming; });
     const std::int64_t spin_ns = streams ? kLongestSpinNs : spin_ns_;
     const std::int64_t until_ns = std::min(os::now_ns() + spin_ns, deadline.at_ns());
     do {
@@ -147,7 +145,8 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   if (++sleep_epoch_ == 0) ++sleep_epoch_;
   page_.words().sleep_epoch.store(sleep_epoch_, std::memory_order_seq_cst);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) { return worker->unfenced; })) os::membarrier();
+  if (std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) { return worker->unfenced; }))
+    os::membarrier();
   if (!something_came()) {
     std::array<os::PollItem, 2> items{os::PollItem{.fd = doorbell_.fd()}, os::PollItem{.fd = backend_.event_fd()}};
     os::poll(items, os::Deadline::at(std::min(deadline.at_ns(), next_alarm_ns())));
@@ -175,13 +174,12 @@ bool Dispatcher::unblock() {
   return any;
 }
 
-// A worker whose answers are wanted one by one rings at the next one; one that works through a batch rings when it needs
-// more, or at the end.
+// A worker whose answers are wanted one by one rings at the next one; one that works through a batch rings when it
+// needs more, or at the end.
 void Dispatcher::set_wake_points() {
   for (WorkerSlot* const worker : busy_) {
-    const std::uint64_t at = worker->coarse
-                                 ? worker->next_sequence - 1 - (has_source() ? worker->outstanding() / 4 : 0)
-                                 : worker->answered + 1;
+    const std::uint64_t at = worker->coarse ? worker->next_sequence - 1 - (has_source() ? worker->outstanding() / 4 : 0)
+                                            : worker->answered + 1;
     if (worker->wake_at == at || worker->life != WorkerSlot::Life::alive) continue;
     worker->wake_at = at;
     worker->link->words().wake_at.store(at, std::memory_order_relaxed);
@@ -295,9 +293,8 @@ void Dispatcher::stop_workers() {
 }
 
 bool Dispatcher::all_started() const noexcept {
-  return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker->life == WorkerSlot::Life::alive && worker->pid != 0;
-  });
+  return std::all_of(workers_.begin(), workers_.end(),
+                     [](const auto& worker) { return worker->life == WorkerSlot::Life::alive && worker->pid != 0; });
 }
 
 }  // namespace brood::engine

@@ -78,6 +78,7 @@ class Dispatcher {
   bool quiet() const noexcept { return outstanding_ == 0 && busy_.empty() && streaming_ == 0 && controls_ == 0; }
   // From any thread, also from a signal handler: no worker is started or fed any more, deaths are not answered.
   void end() noexcept { ended_.store(true, std::memory_order_seq_cst); }
+  bool stopping() const noexcept { return stopping_; }
   bool ended() const noexcept { return ended_.load(std::memory_order_relaxed); }
   // Asks every worker to end, once quiet; it is done when it is quiet again.
   void stop_workers();
@@ -172,12 +173,11 @@ class Dispatcher {
   std::uint64_t outstanding_ = 0;  // accepted and not answered
   std::uint64_t next_epoch_ = 1;
   std::uint32_t sleep_epoch_ = 0;
-  unsigned absent_ = 0;          // slots without a worker
-  unsigned failed_starts_ = 0;   // in a row
-  unsigned streaming_ = 0;       // workers with something outgoing
+  unsigned absent_ = 0;         // slots without a worker
+  unsigned failed_starts_ = 0;  // in a row
+  unsigned streaming_ = 0;      // workers with something outgoing
   unsigned blocked_ = 0;
-  bool started_ = false;
-  unsigned controls_ = 0;        // control frames that are not written yet
+  unsigned controls_ = 0;  // control frames that are not written yet
   std::int64_t first_failure_ns_ = 0;
   unsigned rounds_ = 0;
   unsigned offers_ = 0;

@@ -16,7 +16,9 @@ constexpr std::size_t kRecordBytes = sizeof(std::uint64_t);
 // A new measurement counts for half: task times change along an input, and single values are noisy.
 constexpr double kNewWeight = 0.5;
 
-[[noreturn]] void bad_channel(const char* why) { throw ArchiveError(std::string("a worker's results are damaged: ") + why); }
+[[noreturn]] void bad_channel(const char* why) {
+  throw ArchiveError(std::string("a worker's results are damaged: ") + why);
+}
 
 }  // namespace
 
@@ -231,8 +233,8 @@ void Dispatcher::measure(WorkerSlot& worker, Function* function) {
   const std::uint64_t timed = words.timed_tasks.load(std::memory_order_acquire);
   const std::uint64_t busy_ns = words.busy_ns.load(std::memory_order_relaxed);
   if (timed == worker.seen_timed_tasks) return;
-  const double sample = static_cast<double>(busy_ns - worker.seen_busy_ns) /
-                        static_cast<double>(timed - worker.seen_timed_tasks);
+  const double sample =
+      static_cast<double>(busy_ns - worker.seen_busy_ns) / static_cast<double>(timed - worker.seen_timed_tasks);
   worker.seen_timed_tasks = timed;
   worker.seen_busy_ns = busy_ns;
   const double before = function->task_ns;

@@ -36,7 +36,8 @@ DispatcherOptions dispatcher_options(const PoolOptions& options, unsigned proces
   out.processes = processes;
   static const unsigned cpus = os::cpu_count();  // for spinning only, and asking takes a dozen system calls
   out.cpus = cpus;
-  if (options.initializer) out.initializer = functions.obtain(options.initializer.record(), options.initializer.state());
+  if (options.initializer)
+    out.initializer = functions.obtain(options.initializer.record(), options.initializer.state());
   if (options.finalizer) out.finalizer = functions.obtain(options.finalizer.record(), options.finalizer.state());
   return out;
 }
@@ -99,8 +100,8 @@ void Engine::check_usable(const char* verb) const {
 void Engine::check_open(const char* verb) const {
   check_usable(verb);
   if (closed_.load(std::memory_order_relaxed) || ended_.load(std::memory_order_relaxed)) {
-    throw ProcessError(std::string("Pool::") + verb + "(): the pool was " +
-                       (ended_.load() ? "terminated" : "closed") + " and takes no tasks any more");
+    throw ProcessError(std::string("Pool::") + verb + "(): the pool was " + (ended_.load() ? "terminated" : "closed") +
+                       " and takes no tasks any more");
   }
 }
 
@@ -186,7 +187,8 @@ Engine::Driven Engine::drive(Job* mine, os::Deadline deadline, const std::functi
                         visitors_.load(std::memory_order_seq_cst) > 0 || (call != nullptr && call->interrupted());
     if (!wanted && !until()) {
       const bool looks_up = mine != nullptr && !mine->each;
-      dispatcher_->rest(mine, looks_up ? os::Deadline::at(std::min(deadline.at_ns(), os::now_ns() + kLookUpNs)) : deadline);
+      dispatcher_->rest(mine,
+                        looks_up ? os::Deadline::at(std::min(deadline.at_ns(), os::now_ns() + kLookUpNs)) : deadline);
     }
     resting_.store(false, std::memory_order_relaxed);
   }
@@ -202,9 +204,12 @@ void Engine::settle(Job* mine) {
   const bool ended = ended_.load(std::memory_order_relaxed);
   if (mine != nullptr && mine->stopped.load(std::memory_order_relaxed)) mine->input_done = true;
   if (mine != nullptr && mine->input_done) dispatcher_->close(*mine);
-  if (!ended && !dispatcher_->broken() && !joined_.load(std::memory_order_relaxed)) return;
-  const std::exception_ptr error =
-      !ended && dispatcher_->broken() ? dispatcher_->broken() : std::make_exception_ptr(Cancelled("the pool was terminated"));
+  const bool stopping = dispatcher_->stopping() || joined_.load(std::memory_order_relaxed);
+  if (!ended && !dispatcher_->broken() && !stopping) return;
+  std::exception_ptr error = dispatcher_->broken();
+  if (ended || !error) {
+    error = std::make_exception_ptr(Cancelled(ended ? "the pool was terminated" : "the pool had ended already"));
+  }
   if (dispatcher_->outstanding() > 0) dispatcher_->fail_all(error);
   if (mine == nullptr || mine->closed) return;
   if (!mine->input_done) mine->input_error = error;
@@ -281,9 +286,7 @@ void Engine::run(Job& job, const char* verb) {
   if (job.input_error && !job.stopped.load(std::memory_order_relaxed)) std::rethrow_exception(job.input_error);
 }
 
-void Engine::open(Job& job, const char* verb) {
-  prepare(job, verb);
-}
+void Engine::open(Job& job, const char* verb) { prepare(job, verb); }
 
 bool Engine::advance(Job& job, os::Deadline deadline) {
   check_usable("imap");
@@ -455,7 +458,8 @@ bool Engine::cancel(Job& job) {
   return dispatcher_->cancel(job, std::make_exception_ptr(Cancelled("the task was cancelled"))) == all && all > 0;
 }
 
-// --- what the templates call ------------------------------------------------------------------------------------------
+// --- what the templates call
+// ------------------------------------------------------------------------------------------
 
 namespace {
 os::Deadline deadline_of(std::chrono::nanoseconds patience) {
@@ -479,7 +483,9 @@ bool advance(Engine& engine, Job& job, std::chrono::nanoseconds patience) {
   return engine.advance(job, deadline_of(patience));
 }
 void drop(Engine& engine, Job& job) noexcept { engine.drop(job); }
-bool wait(Engine& engine, Job& job, std::chrono::nanoseconds patience) { return engine.wait(job, deadline_of(patience)); }
+bool wait(Engine& engine, Job& job, std::chrono::nanoseconds patience) {
+  return engine.wait(job, deadline_of(patience));
+}
 bool cancel(Engine& engine, Job& job) { return engine.cancel(job); }
 void call_when_done(Engine& engine, Job& job) { engine.call_when_done(job); }
 unsigned processes(const Engine& engine) noexcept { return engine.processes(); }

@@ -1,11 +1,14 @@
 // The engine: the dispatcher, and who may drive it when.
 //
 // One thread at a time drives the dispatcher ("holds the turn"). A thread that waits for an answer takes the turn when
-// it is free and works, for all jobs; others that wait meanwhile sleep, and post what they have to send. A service thread drives when tasks
-// are open and nobody waits; it is started by the first call that does not wait, and it alone runs callbacks.
+// it is free and works, for all jobs; others that wait meanwhile sleep, and post what they have to send. A service
+// thread drives when tasks are open and nobody waits; it is started by the first call that does not wait, and it alone
+// runs callbacks.
 //
 // Thread safety: all of it. Across fork: a child's copy is dead; every call but destruction says so.
 #pragma once
+
+#include <brood/pool.hpp>
 
 #include <atomic>
 #include <condition_variable>
@@ -16,14 +19,12 @@
 #include <span>
 #include <thread>
 
-#include <brood/pool.hpp>
-
 #include "os/clock.hpp"
 #include "os/event.hpp"
 #include "os/fd.hpp"
 #include "os/interrupt.hpp"
-#include "pool/dispatcher.hpp"
 #include "pool/backend.hpp"
+#include "pool/dispatcher.hpp"
 
 namespace brood::engine {
 
@@ -116,27 +117,27 @@ class Engine {
   os::InterruptWatch interrupts_;
 
   std::atomic<bool> turn_{false};
-  std::atomic<std::thread::id> driver_{};    // who holds the turn, to recognize a call from within
-  std::atomic<std::uint64_t> turns_{0};      // how many there were
-  std::atomic<unsigned> waiters_{0};         // threads that sleep on cv_
-  std::atomic<unsigned> visitors_{0};        // threads that want the turn for a moment
-  std::atomic<bool> resting_{false};         // the driver may be asleep
+  std::atomic<std::thread::id> driver_{};  // who holds the turn, to recognize a call from within
+  std::atomic<std::uint64_t> turns_{0};    // how many there were
+  std::atomic<unsigned> waiters_{0};       // threads that sleep on cv_
+  std::atomic<unsigned> visitors_{0};      // threads that want the turn for a moment
+  std::atomic<bool> resting_{false};       // the driver may be asleep
   std::atomic<bool> service_drives_{false};
   std::atomic<bool> has_posted_{false};
   std::atomic<std::uint64_t> open_jobs_{0};  // submitted and not done
   std::atomic<bool> closed_{false};
-  std::atomic<bool> ended_{false};           // terminated
+  std::atomic<bool> ended_{false};  // terminated
   std::atomic<bool> joined_{false};
   std::atomic<bool> service_started_{false};
 
   std::mutex mutex_;
-  std::condition_variable cv_;          // the turn is free, or something was answered
+  std::condition_variable cv_;  // the turn is free, or something was answered
   std::condition_variable service_cv_;
-  ParcelQueue posted_;                  // guarded by mutex_
-  std::deque<Job*> callbacks_;          // guarded by mutex_; each holds a reference
-  bool service_stop_ = false;           // guarded by mutex_
-  std::thread service_;                 // guarded by mutex_
-  std::atomic<bool> service_parked_{false};     // it sleeps until it is notified
+  ParcelQueue posted_;                       // guarded by mutex_
+  std::deque<Job*> callbacks_;               // guarded by mutex_; each holds a reference
+  bool service_stop_ = false;                // guarded by mutex_
+  std::thread service_;                      // guarded by mutex_
+  std::atomic<bool> service_parked_{false};  // it sleeps until it is notified
   std::atomic<bool> has_callbacks_{false};
   std::atomic<bool> service_must_stop_{false};  // the same as service_stop_, for the service thread while it drives
   std::atomic<std::thread::id> service_id_{};

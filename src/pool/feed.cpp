@@ -25,13 +25,16 @@ constexpr std::size_t kMinWindow = 512;
 
 bool Dispatcher::has_source() noexcept {
   if (stopping_ || broken_ || ended()) return false;
-  return !pending_.empty() || (mine_ != nullptr && !mine_->input_done && !mine_->stopped.load(std::memory_order_relaxed) && mine_->next_index < mine_->window_end);
+  return !pending_.empty() ||
+         (mine_ != nullptr && !mine_->input_done && !mine_->stopped.load(std::memory_order_relaxed) &&
+          mine_->next_index < mine_->window_end);
 }
 
-// Idle workers first, the most recently used of them: it may still be awake, and its memory is warm. But waking one costs
-// more than a little waiting behind fast tasks, and whatever waits too long is taken back.
+// Idle workers first, the most recently used of them: it may still be awake, and its memory is warm. But waking one
+// costs more than a little waiting behind fast tasks, and whatever waits too long is taken back.
 WorkerSlot* Dispatcher::pick() noexcept {
-  const bool squeeze_in = !idle_.empty() && !hungry_.empty() && hungry_.back()->load_ns < kShareNs && next_task_is_fast();
+  const bool squeeze_in =
+      !idle_.empty() && !hungry_.empty() && hungry_.back()->load_ns < kShareNs && next_task_is_fast();
   auto& lane = idle_.empty() || squeeze_in ? hungry_ : idle_;
   if (lane.empty()) return nullptr;
   WorkerSlot* const worker = lane.back();
@@ -49,7 +52,9 @@ void Dispatcher::update_lane(WorkerSlot& worker) {
   if (worker.lane == WorkerSlot::Lane::idle && worker.outstanding() > 0) leave_lanes(worker);
   if (worker.lane == WorkerSlot::Lane::hungry && worker.outstanding() == 0) leave_lanes(worker);
   if (worker.lane != WorkerSlot::Lane::none || worker.life != WorkerSlot::Life::alive) return;
-  if (worker.outgoing != nullptr || worker.revoked_from != channel::kNeverRevoked || !worker.control.empty() || worker.blocked) return;
+  if (worker.outgoing != nullptr || worker.revoked_from != channel::kNeverRevoked || !worker.control.empty() ||
+      worker.blocked)
+    return;
   if (worker.outstanding() == 0) {
     worker.lane = WorkerSlot::Lane::idle;
     idle_.push_back(&worker);
@@ -263,8 +268,12 @@ bool Dispatcher::send_parcel(WorkerSlot& worker, Parcel* parcel) {
   if (window.size() < (streams ? sizeof(wire::FrameHeader) : need)) return false;
   pending_.pop();
   if (parcel->posted) note_departure(*parcel->job);
-  Sent sent{.job = parcel->job, .function = &function, .first = parcel->first, .count = parcel->count,
-            .attempt = parcel->attempt, .payload_bytes = parcel->length()};
+  Sent sent{.job = parcel->job,
+            .function = &function,
+            .first = parcel->first,
+            .count = parcel->count,
+            .attempt = parcel->attempt,
+            .payload_bytes = parcel->length()};
   sent.payload_at = ring.position() + sizeof(wire::FrameHeader);
   put_header(worker, window.data(), kind_for(*parcel->job, streams), function.number, parcel->count, parcel->length());
   if (streams) {

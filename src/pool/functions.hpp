@@ -3,6 +3,8 @@
 // Thread safety: obtain() and release() from any thread; `task_ns` of a Function is the pumping thread's alone.
 #pragma once
 
+#include <brood/detail/function.hpp>
+
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -10,8 +12,6 @@
 #include <string>
 #include <unordered_map>
 #include <vector>
-
-#include <brood/detail/function.hpp>
 
 namespace brood::engine {
 
@@ -21,7 +21,7 @@ struct Function {
   std::uint32_t generation = 0;
   std::uint32_t users = 0;
   bool permanent = false;
-  std::string definition;  // payload of the define frame
+  std::string definition;          // payload of the define frame
   std::atomic<double> task_ns{0};  // measured time of a task; 0: not yet known
 };
 

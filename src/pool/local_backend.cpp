@@ -8,6 +8,7 @@
 #include "os/cpu.hpp"
 #include "os/fork.hpp"
 #include "pool/worker.hpp"
+#include "wire/module.hpp"
 
 namespace brood::engine {
 namespace {
@@ -22,11 +23,14 @@ constexpr std::int64_t kUnknownDyingNs = 50'000'000;
 }  // namespace
 
 LocalBackend::LocalBackend(const channel::RingSizes& sizes, int page_fd, int doorbell_fd)
-    : sizes_(sizes), page_fd_(page_fd), doorbell_fd_(doorbell_fd) {}
+    : sizes_(sizes), page_fd_(page_fd), doorbell_fd_(doorbell_fd) {
+  make_template();
+}
 
 LocalBackend::~LocalBackend() = default;
 
 int LocalBackend::child_main(void* self, std::uint64_t, std::vector<os::Fd> fds) {
+  wire::trust_remembered_modules();
   const auto& backend = *static_cast<const LocalBackend*>(self);
   channel::WorkerEnd link(fds.at(0).get(), backend.sizes_);
   fds.clear();
@@ -35,14 +39,18 @@ int LocalBackend::child_main(void* self, std::uint64_t, std::vector<os::Fd> fds)
   os::exit_process(serve(link, page, doorbell));  // not unmapping first what ends anyway
 }
 
+void LocalBackend::make_template() {
+  wire::remember_modules();
+  template_ = std::make_unique<proc::TemplateProcess>(&child_main, this);
+  living_.store(template_.get(), std::memory_order_release);
+}
+
 std::unique_ptr<channel::DispatcherEnd> LocalBackend::start(unsigned slot, std::uint64_t epoch) {
-  if (terminated_.load()) throw std::system_error(std::make_error_code(std::errc::owner_dead), "the pool was terminated");
+  if (terminated_.load())
+    throw std::system_error(std::make_error_code(std::errc::owner_dead), "the pool was terminated");
   const os::Fd memory = channel::make_channel_memory(sizes_);
   auto end = std::make_unique<channel::DispatcherEnd>(memory.get(), sizes_);
-  if (!template_) {
-    template_ = std::make_unique<proc::TemplateProcess>(&child_main, this);
-    living_.store(template_.get(), std::memory_order_release);
-  }
+  if (!template_) make_template();
   children_[slot] = Child{.epoch = epoch, .pid = 0, .pidfd = {}, .kill_wanted = false};
   const int fd = memory.get();
   // A template that is dead already says so in next_event(), and this worker ends with the others.

@@ -16,7 +16,8 @@ namespace brood::engine {
 
 class LocalBackend final : public Backend {
  public:
-  // `page_fd` and `doorbell` are the pool's and are inherited by the workers.
+  // `page_fd` and `doorbell` are the pool's and are inherited by the workers. Forks the first template process: throws
+  // std::system_error when that cannot be done.
   LocalBackend(const channel::RingSizes& sizes, int page_fd, int doorbell_fd);
   ~LocalBackend() override;
 
@@ -36,15 +37,16 @@ class LocalBackend final : public Backend {
   };
 
   static int child_main(void* self, std::uint64_t id, std::vector<os::Fd> fds);
+  void make_template();
   void lose_template();
 
   const channel::RingSizes sizes_;
   const int page_fd_, doorbell_fd_;
   std::unique_ptr<proc::TemplateProcess> template_;
   std::atomic<proc::TemplateProcess*> living_{nullptr};  // what terminate() may use from a signal handler
-  std::atomic<int> terminators_{0};                       // threads that use it now
+  std::atomic<int> terminators_{0};                      // threads that use it now
   std::atomic<bool> terminated_{false};
-  std::map<unsigned, Child> children_;                   // by slot
+  std::map<unsigned, Child> children_;  // by slot
   std::deque<WorkerEvent> events_;
 };
 

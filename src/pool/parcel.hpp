@@ -1,6 +1,9 @@
 // Encoded tasks on their way to a worker.
 #pragma once
 
+#include <brood/archive.hpp>
+#include <brood/detail/job.hpp>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -8,9 +11,6 @@
 #include <span>
 #include <utility>
 #include <vector>
-
-#include <brood/archive.hpp>
-#include <brood/detail/job.hpp>
 
 namespace brood::engine {
 
@@ -26,12 +26,14 @@ class Parcel {
   std::uint64_t first = 0;
   std::uint32_t count = 0;
   std::uint32_t attempt = 0;
-  bool last = false;      // the job's input ends with it
-  bool posted = false;    // counted in the job
+  bool last = false;    // the job's input ends with it
+  bool posted = false;  // counted in the job
 
   std::uint64_t length() const noexcept { return length_; }
   std::size_t pieces() const noexcept { return hold_ ? hold_->pieces.size() : 1; }
-  std::span<const std::byte> piece(std::size_t i) const noexcept { return hold_ ? hold_->pieces[i] : std::span(small_).first(length_); }
+  std::span<const std::byte> piece(std::size_t i) const noexcept {
+    return hold_ ? hold_->pieces[i] : std::span(small_).first(length_);
+  }
 
   void copy(std::span<const std::byte> bytes);
   void own(std::vector<std::byte> bytes);
@@ -51,7 +53,7 @@ class Parcel {
     std::vector<std::span<const std::byte>> pieces;  // the payload, in order
   };
   std::uint64_t length_ = 0;
-  std::unique_ptr<Hold> hold_;              // null: the payload is in small_
+  std::unique_ptr<Hold> hold_;  // null: the payload is in small_
   std::array<std::byte, kSmall> small_;
 };
 

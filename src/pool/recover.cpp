@@ -45,7 +45,6 @@ void Dispatcher::begin_worker(WorkerSlot& worker) {
   try {
     worker.link = backend_.start(worker.slot, worker.epoch);
   } catch (const std::system_error& error) {
-    if (!started_) throw;  // nothing is lost yet: the constructor says it
     schedule_restart(worker, false, error.what());
     return;
   }
@@ -77,10 +76,10 @@ void Dispatcher::handle_event(const WorkerEvent& event) {
     case WorkerEvent::Kind::not_started:
       bury(worker, {});
       worker.restart_at_ns = 0;
-      return schedule_restart(worker, false,
-                              std::system_error(event.error, std::generic_category(), "fork").what());
+      return schedule_restart(worker, false, std::system_error(event.error, std::generic_category(), "fork").what());
     case WorkerEvent::Kind::ended: {
-      const bool was_ready = worker.link->words().state.load(std::memory_order_acquire) != channel::WorkerState::starting;
+      const bool was_ready =
+          worker.link->words().state.load(std::memory_order_acquire) != channel::WorkerState::starting;
       bury(worker, event.status);
       ++worker.restarts;
       return schedule_restart(worker, was_ready, WorkerDied(event.pid, event.status.code, 0).what());
@@ -91,19 +90,21 @@ void Dispatcher::handle_event(const WorkerEvent& event) {
 // "In a row": no worker became ready in between, and none is.
 void Dispatcher::schedule_restart(WorkerSlot& worker, bool was_ready, const std::string& how_it_ended) {
   const std::int64_t now_ns = os::now_ns();
-  const bool any_ready = was_ready || std::any_of(workers_.begin(), workers_.end(), [](const auto& other) {
-                           return other->life == WorkerSlot::Life::alive &&
-                                  other->link->words().state.load(std::memory_order_acquire) == channel::WorkerState::ready;
-                         });
+  const bool any_ready =
+      was_ready || std::any_of(workers_.begin(), workers_.end(), [](const auto& other) {
+        return other->life == WorkerSlot::Life::alive &&
+               other->link->words().state.load(std::memory_order_acquire) == channel::WorkerState::ready;
+      });
   failed_starts_ = was_ready ? 0 : failed_starts_ + 1;
   if (any_ready || failed_starts_ == 1) first_failure_ns_ = now_ns;
   worker.restart_at_ns = now_ns + restart_delay(failed_starts_);
   const bool initializing = options_.initializer != nullptr;
   if (any_ready || failed_starts_ < (initializing ? kMostFailedInitializers : kMostFailedStarts)) return;
   if (now_ns - first_failure_ns_ < kGivingUpNs) return;
-  break_pool(std::make_exception_ptr(ProcessError(
-      std::string("the pool gave up starting workers: ") + (initializing ? "they end in the initializer" : "they end at once") +
-      " (" + std::to_string(failed_starts_) + " times in a row; the last one: " + how_it_ended + ")")));
+  break_pool(std::make_exception_ptr(ProcessError(std::string("the pool gave up starting workers: ") +
+                                                  (initializing ? "they end in the initializer" : "they end at once") +
+                                                  " (" + std::to_string(failed_starts_) +
+                                                  " times in a row; the last one: " + how_it_ended + ")")));
 }
 
 bool Dispatcher::restart_due() {
@@ -173,7 +174,8 @@ void Dispatcher::answer_dead(WorkerSlot& worker, Sent& sent, std::uint32_t item,
 }
 
 // Tasks that were sent and have not begun return, in so many parts.
-void Dispatcher::give_back(WorkerSlot& worker, Sent& sent, std::uint32_t from, std::uint32_t count, std::uint32_t shares) {
+void Dispatcher::give_back(WorkerSlot& worker, Sent& sent, std::uint32_t from, std::uint32_t count,
+                           std::uint32_t shares) {
   if (sent.job == nullptr) return;
   const std::uint32_t step = std::max(1U, count / shares);
   std::uint32_t done = 0;

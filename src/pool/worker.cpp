@@ -1,13 +1,13 @@
 #include "pool/worker.hpp"
 
+#include <brood/detail/function.hpp>
+
 #include <algorithm>
 #include <cstring>
 #include <exception>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <brood/detail/function.hpp>
 
 #include "os/clock.hpp"
 #include "os/cpu.hpp"
@@ -151,7 +151,9 @@ class Worker final : private wire::Answer, private wire::Source {
   // Between tasks: as long as it has paid lately.
   bool spin_for_frame() {
     const bool came = spin_ns_ > 0 && spin(spin_ns_, [&] { return link_.tasks.ready(); });
-    spin_ns_ = came ? std::min(2 * spin_ns_, kLongestSpinNs) : spin_ns_ == 0 ? 0 : std::max(spin_ns_ / 2, kShortestSpinNs);
+    spin_ns_ = came            ? std::min(2 * spin_ns_, kLongestSpinNs)
+               : spin_ns_ == 0 ? 0
+                               : std::max(spin_ns_ / 2, kShortestSpinNs);
     return came;
   }
 

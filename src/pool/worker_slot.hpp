@@ -22,15 +22,15 @@ struct Function;
 struct Sent {
   Job* job = nullptr;  // null: nobody wants the answers any more
   Function* function = nullptr;
-  std::uint64_t first = 0;     // index in the job of the first task
+  std::uint64_t first = 0;  // index in the job of the first task
   std::uint32_t count = 0;
   std::uint32_t answered = 0;
   std::uint32_t attempt = 0;
-  float task_ns = 0;           // the estimate that stands in the worker's load
-  std::uint64_t sequence = 0;  // of the first task
+  float task_ns = 0;             // the estimate that stands in the worker's load
+  std::uint64_t sequence = 0;    // of the first task
   std::uint64_t payload_at = 0;  // ring position
   std::uint64_t payload_bytes = 0;
-  Parcel* parcel = nullptr;  // set: the payload streams, and is not to be found in the ring
+  Parcel* parcel = nullptr;     // set: the payload streams, and is not to be found in the ring
   std::uint32_t reclaimed = 0;  // the last so many tasks were given to another worker
 };
 
@@ -73,14 +73,14 @@ struct WorkerSlot {
   Life life = Life::absent;
   Lane lane = Lane::none;
   bool in_busy = false;
-  bool bell = false;       // frames were published since it was last woken
+  bool bell = false;  // frames were published since it was last woken
   pid_t pid = 0;
   std::unique_ptr<channel::DispatcherEnd> link;
 
   SentQueue sent;
   std::uint64_t next_sequence = 1;
-  std::uint64_t answered = 0;  // sequence number of the last answered task
-  double load_ns = 0;          // estimated time of what it has not answered
+  std::uint64_t answered = 0;          // sequence number of the last answered task
+  double load_ns = 0;                  // estimated time of what it has not answered
   std::vector<std::uint32_t> defined;  // by function number: the generation it was told
 
   // Tasks from here on were revoked; it gets no new ones until it has said so of each of them.
@@ -116,7 +116,7 @@ struct WorkerSlot {
   std::uint64_t seen_timed_tasks = 0;
   std::uint64_t wake_at = 0;
   bool unfenced = false;  // it may be at a task of a batch frame
-  bool coarse = false;  // its answers are wanted as a batch: at wake_at, or when it has nothing more to do
+  bool coarse = false;    // its answers are wanted as a batch: at wake_at, or when it has nothing more to do
 
   // For stats(), over all its processes.
   std::uint64_t tasks = 0;

@@ -4,8 +4,11 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <optional>
 #include <utility>
@@ -113,6 +116,30 @@ const void* address_in(const Module& module, const CodeAddress& address, std::si
   return reinterpret_cast<const void*>(module.base + address.offset);
 }
 
+// The modules as they were at one moment, with all that asking the loader again would tell.
+struct Snapshot {
+  std::vector<Module> modules;
+  std::vector<CodeAddress> names;  // of each module: offset 0
+};
+constinit std::atomic<const Snapshot*> remembered{nullptr};
+constinit std::atomic<bool> trusted{false};
+
+bool same_modules(const std::vector<Module>& a, const std::vector<Module>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Module& x, const Module& y) {
+    return x.base == y.base && x.path == y.path && x.headers.data() == y.headers.data();
+  });
+}
+
+const Module* find_remembered(const CodeAddress& wanted) {
+  const Snapshot* const snapshot = remembered.load(std::memory_order_acquire);
+  if (!trusted.load(std::memory_order_relaxed) || snapshot == nullptr) return nullptr;
+  for (std::size_t i = 0; i < snapshot->modules.size(); ++i) {
+    const CodeAddress& name = snapshot->names[i];
+    if (name.build_id == wanted.build_id && name.path == wanted.path) return &snapshot->modules[i];
+  }
+  return nullptr;
+}
+
 // The module with the wanted identity, best the one from the wanted path.
 std::optional<Module> find_loaded(const CodeAddress& wanted) {
   const std::vector<Module> modules = loaded_modules();
@@ -144,8 +171,33 @@ void load(const CodeAddress& wanted) {
 
 }  // namespace
 
+void remember_modules() {
+  std::vector<Module> modules = loaded_modules();
+  const Snapshot* const known = remembered.load(std::memory_order_acquire);
+  if (known != nullptr && same_modules(known->modules, modules)) return;
+  auto snapshot = std::make_unique<Snapshot>();
+  for (const Module& module : modules) {
+    snapshot->names.push_back({module.identity(), module.path.empty() ? module.path : absolute(module.path), 0});
+  }
+  snapshot->modules = std::move(modules);
+  // The old one stays: another thread may be reading it. There is one for each time the program opened libraries.
+  remembered.store(snapshot.release(), std::memory_order_release);
+}
+
+void trust_remembered_modules() noexcept { trusted.store(true, std::memory_order_relaxed); }
+
 CodeAddress locate(const void* address) {
   const auto wanted = reinterpret_cast<std::uint64_t>(address);
+  if (trusted.load(std::memory_order_relaxed)) {
+    const Snapshot* const snapshot = remembered.load(std::memory_order_acquire);
+    for (std::size_t i = 0; snapshot != nullptr && i < snapshot->modules.size(); ++i) {
+      const Module& module = snapshot->modules[i];
+      if (wanted < module.base || !module.contains(wanted - module.base, 1)) continue;
+      CodeAddress found = snapshot->names[i];
+      found.offset = wanted - module.base;
+      return found;
+    }
+  }
   for (const Module& module : loaded_modules()) {
     if (wanted < module.base || !module.contains(wanted - module.base, 1)) continue;
     return {module.identity(), module.path.empty() ? module.path : absolute(module.path), wanted - module.base};
@@ -154,6 +206,7 @@ CodeAddress locate(const void* address) {
 }
 
 const void* resolve(const CodeAddress& address, std::size_t size) {
+  if (const Module* const known = find_remembered(address)) return address_in(*known, address, size);
   std::optional<Module> module = find_loaded(address);
   if (!module) {
     load(address);

@@ -23,6 +23,12 @@ struct CodeAddress {
   bool operator==(const CodeAddress&) const = default;
 };
 
+// Notes which modules are loaded, for the children that are forked from now on.
+void remember_modules();
+// In such a child: what is noted is used without asking the loader, whose lock another thread of the parent may have
+// held at the fork. Libraries opened later are still found the slow way.
+void trust_remembered_modules() noexcept;
+
 // Where `address`, of a function or of an object with static storage, lies.
 // Throws ProcessError when it is in no loaded module.
 CodeAddress locate(const void* address);

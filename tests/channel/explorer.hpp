@@ -62,7 +62,7 @@ struct BufferedMemory {
 
 struct Verdict {
   std::size_t states = 0;
-  std::string problem;  // empty: nothing went wrong in any interleaving
+  std::string problem;             // empty: nothing went wrong in any interleaving
   std::vector<std::string> steps;  // how to get there
 
   std::string text() const {
@@ -86,8 +86,8 @@ struct SameBytes {
   bool operator()(const State& a, const State& b) const noexcept { return std::memcmp(&a, &b, sizeof a) == 0; }
 };
 
-// Model: State initial(); void next(State, emit) with emit(label, State) for each possible step; const char* problem(State),
-// null when it is a good one; bool may_end(State): whether it is fine that nothing can happen any more.
+// Model: State initial(); void next(State, emit) with emit(label, State) for each possible step; const char*
+// problem(State), null when it is a good one; bool may_end(State): whether it is fine that nothing can happen any more.
 template <class Model>
 Verdict explore(const Model& model) {
   using State = typename Model::State;

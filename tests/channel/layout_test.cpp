@@ -1,14 +1,14 @@
 // The layouts that two processes share, frozen: whoever changes one of them sees it here first.
 #include "channel/layout.hpp"
 
-#include "channel/ring.hpp"
-#include "wire/frame.hpp"
-
 #include <gtest/gtest.h>
 
 #include <bit>
 #include <cstddef>
 #include <type_traits>
+
+#include "channel/ring.hpp"
+#include "wire/frame.hpp"
 
 namespace brood::channel {
 namespace {
@@ -59,19 +59,21 @@ static_assert(std::is_trivially_copyable_v<FrameHeader> && std::is_standard_layo
 
 template <class Word>
 std::size_t line_of(const Words& words, const Word& word) {
-  return static_cast<std::size_t>(reinterpret_cast<const std::byte*>(&word) - reinterpret_cast<const std::byte*>(&words)) /
+  return static_cast<std::size_t>(reinterpret_cast<const std::byte*>(&word) -
+                                  reinterpret_cast<const std::byte*>(&words)) /
          kLine;
 }
 
 // Two writers in one cache line would slow each other down at every store.
 TEST(Layout, NoLineHasTwoWriters) {
   const Words words{};
-  for (const std::size_t dispatchers : {line_of(words, words.task_tail), line_of(words, words.result_head),
-                                        line_of(words, words.revoke_from), line_of(words, words.wake_at),
-                                        line_of(words, words.wants_space)}) {
-    for (const std::size_t workers : {line_of(words, words.task_head), line_of(words, words.result_tail),
-                                      line_of(words, words.taken), line_of(words, words.sleep), line_of(words, words.state),
-                                      line_of(words, words.busy_ns), line_of(words, words.timed_tasks)}) {
+  for (const std::size_t dispatchers :
+       {line_of(words, words.task_tail), line_of(words, words.result_head), line_of(words, words.revoke_from),
+        line_of(words, words.wake_at), line_of(words, words.wants_space)}) {
+    for (const std::size_t workers :
+         {line_of(words, words.task_head), line_of(words, words.result_tail), line_of(words, words.taken),
+          line_of(words, words.sleep), line_of(words, words.state), line_of(words, words.busy_ns),
+          line_of(words, words.timed_tasks)}) {
       EXPECT_NE(dispatchers, workers);
     }
   }

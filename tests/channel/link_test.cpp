@@ -1,7 +1,5 @@
 #include "channel/link.hpp"
 
-#include "channel/support.hpp"
-
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -12,6 +10,8 @@
 #include <fstream>
 #include <string>
 #include <thread>
+
+#include "channel/support.hpp"
 
 namespace brood::channel::testing {
 namespace {
@@ -143,7 +143,8 @@ TEST(Link, ThePoolPage) {
             -SIGSEGV);
 }
 
-// --- sleep and wake ---------------------------------------------------------------------------------------------------
+// --- sleep and wake
+// ---------------------------------------------------------------------------------------------------
 
 TEST(Link, SleepEndsWhenTheWordHasMovedAlready) {
   const os::Fd memory = make_channel_memory(kSmall);

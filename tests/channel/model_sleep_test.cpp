@@ -1,8 +1,8 @@
 // Sleeping and waking on both sides, in every interleaving: no wake-up is lost.
 //
 // The worker follows wait_for_frame, take, room and ring (src/pool/worker.cpp) and WorkerEnd::sleep; the dispatcher
-// drain, feed, ring_bells and rest (src/pool/drain.cpp, feed.cpp, dispatcher.cpp) and DispatcherEnd::wake. Nobody spins:
-// spinning only postpones sleep. Deadlines and spurious wake-ups are left out, as they could only help.
+// drain, feed, ring_bells and rest (src/pool/drain.cpp, feed.cpp, dispatcher.cpp) and DispatcherEnd::wake. Nobody
+// spins: spinning only postpones sleep. Deadlines and spurious wake-ups are left out, as they could only help.
 #include "channel/explorer.hpp"
 
 namespace brood::channel::testing {
@@ -14,8 +14,8 @@ enum Reason : Byte { kAwake, kForTasks, kForSpace };
 
 struct Rules {
   Byte tasks = 4;
-  Byte window = 2;    // how many may be unanswered
-  Byte capacity = 4;  // results that fit into the ring
+  Byte window = 2;      // how many may be unanswered
+  Byte capacity = 4;    // results that fit into the ring
   bool coarse = false;  // answers are wanted together: a batch
   // The last task never ends: what was answered before must be heard of while it runs.
   bool endless = false;
@@ -33,10 +33,10 @@ struct Rules {
 
 // The worker's next access.
 enum class At : Byte {
-  window,         // is there a frame?
-  idle_fence,     // no: ring, whatever is waited for
+  window,      // is there a frame?
+  idle_fence,  // no: ring, whatever is waited for
   idle_ring,
-  ready,          // asks again before it sleeps
+  ready,  // asks again before it sleeps
   say_sleep,
   sleep_fence,
   tell,
@@ -85,7 +85,7 @@ struct State {
   Byte got;       // tasks taken
   Byte made;      // results published
   Byte known_consumed;
-  Byte seen;      // what it compares with in order to sleep
+  Byte seen;  // what it compares with in order to sleep
   Byte rung;
   // The dispatcher's.
   Do doing;
@@ -104,7 +104,9 @@ class SleepModel {
 
   State initial() const { return State{}; }
   const char* problem(const State&) const { return nullptr; }
-  bool may_end(const State& s) const { return s.doing == Do::done || (rules_.endless && s.answered == rules_.tasks - 1); }
+  bool may_end(const State& s) const {
+    return s.doing == Do::done || (rules_.endless && s.answered == rules_.tasks - 1);
+  }
 
   template <class Emit>
   void next(const State& s, Emit emit) const {
@@ -113,7 +115,8 @@ class SleepModel {
       if (s.memory.drained(process)) continue;
       State t = s;
       t.memory.drain_one(process);
-      emit(process == kWorker ? "memory: a store of the worker arrives" : "memory: a store of the dispatcher arrives", t);
+      emit(process == kWorker ? "memory: a store of the worker arrives" : "memory: a store of the dispatcher arrives",
+           t);
     }
     if (s.memory.has_room(kWorker)) worker(s, emit);
     if (s.memory.has_room(kDispatcher)) dispatcher(s, emit);
@@ -291,10 +294,14 @@ class SleepModel {
         t.doing = Do::look_results;
         return emit("dispatcher: fence, is going to sleep", t);
       case Do::look_results:
-        t.doing = s.memory.load(kDispatcher, kResults) == s.answered ? Do::poll : rules_.coarse ? Do::look_taken : Do::say_up;
+        t.doing = s.memory.load(kDispatcher, kResults) == s.answered ? Do::poll
+                  : rules_.coarse                                    ? Do::look_taken
+                                                                     : Do::say_up;
         return emit("dispatcher: looks for results", t);
       case Do::look_taken:
-        t.doing = s.memory.load(kDispatcher, kTaken) >= s.wake_at ? Do::say_up : rules_.looks_at_sleep ? Do::look_sleep : Do::poll;
+        t.doing = s.memory.load(kDispatcher, kTaken) >= s.wake_at ? Do::say_up
+                  : rules_.looks_at_sleep                         ? Do::look_sleep
+                                                                  : Do::poll;
         return emit("dispatcher: looks at the ledger", t);
       case Do::look_sleep:
         t.doing = s.memory.load(kDispatcher, kSleep) != kAwake ? Do::say_up : Do::poll;
@@ -326,19 +333,22 @@ TEST_P(ModelSleep, NoWakeUpIsLost) {
   RecordProperty("states", static_cast<int>(verdict.states));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Shapes, ModelSleep,
-    ::testing::Values(Rules{.window = 1}, Rules{.window = 2}, Rules{.window = 4},
-                      Rules{.window = 2, .capacity = 1}, Rules{.window = 3, .capacity = 1}, Rules{.window = 4, .capacity = 2},
-                      Rules{.window = 1, .endless = true}, Rules{.window = 3, .endless = true},
-                      Rules{.window = 4, .coarse = true, .endless = true},
-                      Rules{.window = 4, .capacity = 2, .coarse = true, .endless = true}, Rules{.window = 2, .coarse = true}, Rules{.window = 4, .coarse = true},
-                      Rules{.window = 3, .capacity = 1, .coarse = true}, Rules{.window = 4, .capacity = 2, .coarse = true}),
-    [](const auto& test) {
-      const Rules& rules = test.param;
-      return std::string(rules.coarse ? "Batch" : "Single") + "Window" + std::to_string(rules.window) + "Room" +
-             std::to_string(rules.capacity) + (rules.endless ? "Endless" : "");
-    });
+INSTANTIATE_TEST_SUITE_P(Shapes, ModelSleep,
+                         ::testing::Values(Rules{.window = 1}, Rules{.window = 2}, Rules{.window = 4},
+                                           Rules{.window = 2, .capacity = 1}, Rules{.window = 3, .capacity = 1},
+                                           Rules{.window = 4, .capacity = 2}, Rules{.window = 1, .endless = true},
+                                           Rules{.window = 3, .endless = true},
+                                           Rules{.window = 4, .coarse = true, .endless = true},
+                                           Rules{.window = 4, .capacity = 2, .coarse = true, .endless = true},
+                                           Rules{.window = 2, .coarse = true}, Rules{.window = 4, .coarse = true},
+                                           Rules{.window = 3, .capacity = 1, .coarse = true},
+                                           Rules{.window = 4, .capacity = 2, .coarse = true}),
+                         [](const auto& test) {
+                           const Rules& rules = test.param;
+                           return std::string(rules.coarse ? "Batch" : "Single") + "Window" +
+                                  std::to_string(rules.window) + "Room" + std::to_string(rules.capacity) +
+                                  (rules.endless ? "Endless" : "");
+                         });
 
 // What each rule is good for: leaving it out loses a wake-up.
 std::string without(Rules rules) { return explore(SleepModel(rules)).problem; }

@@ -63,7 +63,7 @@ struct State {
   BufferedMemory<kWords, kProcesses, 4> memory;
   Byte doorbell;
   At at;
-  Byte read;   // units the worker has seen
+  Byte read;  // units the worker has seen
   Byte streaming;
   Byte answers;
   Byte rung;
@@ -98,7 +98,8 @@ class SpaceModel {
       if (s.memory.drained(process)) continue;
       State t = s;
       t.memory.drain_one(process);
-      emit(process == kWorker ? "memory: a store of the worker arrives" : "memory: a store of the dispatcher arrives", t);
+      emit(process == kWorker ? "memory: a store of the worker arrives" : "memory: a store of the dispatcher arrives",
+           t);
     }
     if (s.memory.has_room(kWorker)) worker(s, emit);
     if (s.memory.has_room(kDispatcher)) dispatcher(s, emit);
@@ -222,9 +223,10 @@ class SpaceModel {
     switch (s.doing) {
       case Do::drain:
         t.answered = s.memory.load(kDispatcher, kResults);
-        t.doing = t.answered == 2 ? Do::done : s.written < kStreamed ? Do::stream
-                  : s.written < kAll && t.answered == 1                        ? Do::second
-                                                                               : Do::say_rest;
+        t.doing = t.answered == 2                       ? Do::done
+                  : s.written < kStreamed               ? Do::stream
+                  : s.written < kAll && t.answered == 1 ? Do::second
+                                                        : Do::say_rest;
         return emit("dispatcher: drains", t);
       case Do::stream: {
         const Byte count = std::min(room(s), static_cast<Byte>(kStreamed - s.written));

@@ -20,11 +20,11 @@ enum Process : Byte { kDispatcher, kWorker, kProcesses };
 
 // What can be left out, to see what it is good for.
 struct Rules {
-  bool batch = false;                // take() without a fence, revoke() with a membarrier
+  bool batch = false;  // take() without a fence, revoke() with a membarrier
   bool fence_in_take = true;
   bool membarrier = true;
-  bool ledger_before_task = true;    // not: it is written when the task has ended
-  bool look_again = true;            // revoke() reads the ledger after it has written revoke_from
+  bool ledger_before_task = true;  // not: it is written when the task has ended
+  bool look_again = true;          // revoke() reads the ledger after it has written revoke_from
   bool undecided_go_elsewhere = true;
   bool results_before_ledger_is_read = true;  // bury() drains first
   bool may_die = true;
@@ -52,13 +52,13 @@ struct State {
   Byte published;  // frames
   Byte consumed;   // records
   Byte answered;
-  Byte revoked;    // 0 or where from
-  Byte wanted;     // what revoke() is about to write
+  Byte revoked;  // 0 or where from
+  Byte wanted;   // what revoke() is about to write
   Byte revocations;
   Byte reclaimed[kFrames];
   Fate fate[kTasks + 1];
-  Byte twice;      // a task had two fates
-  Byte confused;   // the dispatcher would call the channel damaged
+  Byte twice;     // a task had two fates
+  Byte confused;  // the dispatcher would call the channel damaged
 };
 
 class TakeModel {
@@ -100,7 +100,8 @@ class TakeModel {
       if (s.memory.drained(process)) continue;
       State t = s;
       t.memory.drain_one(process);
-      emit(process == kWorker ? "memory: a store of the worker arrives" : "memory: a store of the dispatcher arrives", t);
+      emit(process == kWorker ? "memory: a store of the worker arrives" : "memory: a store of the dispatcher arrives",
+           t);
     }
     worker(s, emit);
     dispatcher(s, emit);
@@ -226,9 +227,7 @@ class TakeModel {
     s.fate[task] = fate;
   }
 
-  static bool is_reclaimed(const State& s, Byte task) {
-    return task > end_of(task) - s.reclaimed[frame_of(task)];
-  }
+  static bool is_reclaimed(const State& s, Byte task) { return task > end_of(task) - s.reclaimed[frame_of(task)]; }
 
   void drain(State& s) const {
     const Byte visible = s.memory.load(kDispatcher, kResults);
@@ -268,7 +267,8 @@ class TakeModel {
     for (Byte frame = 0; frame < s.published; ++frame) {
       const Byte end = static_cast<Byte>(kFirstOf[frame] + kCountOf[frame]);
       if (end <= may_have_begun + 1 || end <= s.answered + 1) continue;
-      const Byte first = std::max({kFirstOf[frame], static_cast<Byte>(s.answered + 1), static_cast<Byte>(may_have_begun + 1)});
+      const Byte first =
+          std::max({kFirstOf[frame], static_cast<Byte>(s.answered + 1), static_cast<Byte>(may_have_begun + 1)});
       for (Byte i = first; i < end; ++i) decide(s, i, Fate::elsewhere);
       s.reclaimed[frame] = static_cast<Byte>(end - first);
     }

@@ -1,17 +1,16 @@
 // Millions of bytes through both rings at once, between two threads and between two processes, with sleeping and waking
 // on both sides at all kinds of moments.
-#include "channel/link.hpp"
-
-#include "channel/rings.hpp"
-#include "channel/support.hpp"
-#include "os/event.hpp"
-#include "os/poll.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstring>
 #include <thread>
+
+#include "channel/link.hpp"
+#include "channel/rings.hpp"
+#include "channel/support.hpp"
+#include "os/event.hpp"
+#include "os/poll.hpp"
 
 namespace brood::channel::testing {
 namespace {
@@ -213,11 +212,9 @@ TEST_P(Pump, AKilledWorkerLeavesAPrefix) {
   EXPECT_GT(total, 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Rings, Pump,
-                         ::testing::Values(RingSizes{4096, 4096}, RingSizes{65536, 4096}, RingSizes{4096, 131072}, RingSizes{}),
-                         [](const auto& test) {
-                           return std::to_string(test.param.tasks) + "To" + std::to_string(test.param.results);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Rings, Pump, ::testing::Values(RingSizes{4096, 4096}, RingSizes{65536, 4096}, RingSizes{4096, 131072}, RingSizes{}),
+    [](const auto& test) { return std::to_string(test.param.tasks) + "To" + std::to_string(test.param.results); });
 
 // Ping-pong of single bytes: each side sleeps all the time, so that every wake-up counts.
 TEST(Pump, NoWakeUpIsLostInPingPong) {

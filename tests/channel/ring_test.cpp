@@ -1,8 +1,5 @@
 #include "channel/ring.hpp"
 
-#include "channel/rings.hpp"
-#include "support/scale.hpp"
-
 #include <brood/error.hpp>
 
 #include <gtest/gtest.h>
@@ -10,6 +7,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <random>
+
+#include "channel/rings.hpp"
+#include "support/scale.hpp"
 
 namespace brood::channel::testing {
 namespace {
@@ -135,7 +135,8 @@ TEST(Ring, RandomStepsKeepEveryByte) {
   }
 }
 
-// --- the other end lies -----------------------------------------------------------------------------------------------
+// --- the other end lies
+// -----------------------------------------------------------------------------------------------
 
 // Every value that is not between what was consumed and what fits.
 TEST(Ring, AReaderRefusesAnImpossibleWriter) {

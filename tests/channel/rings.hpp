@@ -1,15 +1,15 @@
 // A ring and its two ends in the memory of one process.
 #pragma once
 
-#include "channel/ring.hpp"
-#include "os/memory.hpp"
-
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
+
+#include "channel/ring.hpp"
+#include "os/memory.hpp"
 
 namespace brood::channel::testing {
 

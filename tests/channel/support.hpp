@@ -1,12 +1,12 @@
 // What the tests of the channel share.
 #pragma once
 
+#include <cstdint>
+#include <random>
+
 #include "channel/link.hpp"
 #include "os/support.hpp"
 #include "support/scale.hpp"
-
-#include <cstdint>
-#include <random>
 
 namespace brood::channel::testing {
 

@@ -1,10 +1,10 @@
 // AsyncResult: waiting, asking again, cancelling, outliving.
-#include "pool/support.hpp"
-
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -148,7 +148,8 @@ TEST_F(AsyncResults, OutlivesATerminatedPool) {
   EXPECT_THROW(second.get(), Cancelled);
 }
 
-// --- cancel -----------------------------------------------------------------------------------------------------------
+// --- cancel
+// -----------------------------------------------------------------------------------------------------------
 
 TEST_F(AsyncResults, CancelBeforeItRuns) {
   auto first = pool_.apply_async(gate(), 1);

@@ -2,11 +2,6 @@
 // workers that end, start or answer as the test wants it.
 #pragma once
 
-#include "os/clock.hpp"
-#include "pool/engine.hpp"
-#include "pool/fake_backend.hpp"
-#include "pool/worker.hpp"
-
 #include <brood/detail/jobs.hpp>
 
 #include <atomic>
@@ -14,12 +9,17 @@
 #include <mutex>
 #include <thread>
 
+#include "os/clock.hpp"
+#include "pool/engine.hpp"
+#include "pool/fake_backend.hpp"
+#include "pool/worker.hpp"
+
 namespace brood::engine::testing {
 
 // What the test decides. Constant while an engine lives.
 struct ThreadScript {
   RingSizes sizes = {};
-  std::deque<int> start_errors;                          // of the first starts; 0: it succeeds
+  std::deque<int> start_errors;  // of the first starts; 0: it succeeds
   std::chrono::milliseconds start_delay{0};
   // Plays the worker number `start` (from 1); false: the real one. When it returns, the worker has died with `code`.
   std::function<bool(unsigned start, FakeWorker& worker, int& code)> play;

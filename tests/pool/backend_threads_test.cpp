@@ -1,13 +1,13 @@
 // The whole engine with workers that are threads of this process.
 #include "pool/backend_threads.hpp"
 
-#include "support/scale.hpp"
-
 #include <gtest/gtest.h>
 
 #include <cerrno>
 #include <numeric>
 #include <stdexcept>
+
+#include "support/scale.hpp"
 
 namespace brood::engine::testing {
 namespace {
@@ -58,7 +58,8 @@ TEST(ThreadWorkers, LargeArgumentsAndResults) {
 TEST(ThreadWorkers, SizesInTurn) {
   ThreadPool pool(1);
   std::vector<std::string> texts;
-  for (std::size_t i = 0; i < scaled(600); ++i) texts.emplace_back(i % 3 == 0 ? 100'000U : i % 3 == 1 ? 60'000U : 40U, 'x');
+  for (std::size_t i = 0; i < scaled(600); ++i)
+    texts.emplace_back(i % 3 == 0 ? 100'000U : i % 3 == 1 ? 60'000U : 40U, 'x');
   for (int round = 0; round < 3; ++round) {
     const auto out = pool.map(longer, texts, 1);
     ASSERT_EQ(out.size(), texts.size());
@@ -95,7 +96,8 @@ TEST(ThreadWorkers, SmallRings) {
   EXPECT_EQ(pool.apply(longer, std::string(500'000, 'x')).size(), 500'001U);
 }
 
-// --- starts -----------------------------------------------------------------------------------------------------------
+// --- starts
+// -----------------------------------------------------------------------------------------------------------
 
 TEST(ThreadWorkers, SlowToStart) {
   ThreadScript script;
@@ -164,7 +166,8 @@ void work_until(Point point, FakeWorker& worker) {
 }
 
 TEST_P(ThreadDeath, OnlyTheTaskItWasAtIsLost) {
-  const bool loses = GetParam() != Point::before_ready && GetParam() != Point::before_take && GetParam() != Point::after_commit;
+  const bool loses =
+      GetParam() != Point::before_ready && GetParam() != Point::before_take && GetParam() != Point::after_commit;
   for (const unsigned retries : {0U, 1U}) {
     ThreadScript script;
     script.play = [](unsigned start, FakeWorker& worker, int& code) {
@@ -188,13 +191,14 @@ TEST_P(ThreadDeath, OnlyTheTaskItWasAtIsLost) {
 }
 
 std::string name_of(const ::testing::TestParamInfo<Point>& test) {
-  constexpr const char* kNames[] = {"BeforeReady", "BeforeTake", "AfterTake", "AfterCommit", "InALargeResult", "Damaged"};
+  constexpr const char* kNames[] = {"BeforeReady", "BeforeTake",     "AfterTake",
+                                    "AfterCommit", "InALargeResult", "Damaged"};
   return kNames[static_cast<int>(test.param)];
 }
 
 INSTANTIATE_TEST_SUITE_P(Points, ThreadDeath,
-                         ::testing::Values(Point::before_ready, Point::before_take, Point::after_take, Point::after_commit,
-                                           Point::in_a_large_result, Point::damaged),
+                         ::testing::Values(Point::before_ready, Point::before_take, Point::after_take,
+                                           Point::after_commit, Point::in_a_large_result, Point::damaged),
                          name_of);
 
 // Every worker dies after a few tasks, again and again.

@@ -1,12 +1,12 @@
 // Every verb with every kind of callable.
-#include "pool/support.hpp"
-
 #include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
 #include <tuple>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -192,7 +192,8 @@ TEST_F(Callables, Members) {
   EXPECT_EQ(pool_.apply(&Account::after_noexcept, account, -5), 95);
   EXPECT_EQ(pool_.apply(&Account::named, account, "Countess"), "Countess Ada");
   EXPECT_EQ(pool_.apply(&Account::balance, account), 100);
-  EXPECT_EQ(pool_.map(&Account::owner, std::vector{account, Account{1, "Bob"}}), (std::vector<std::string>{"Ada", "Bob"}));
+  EXPECT_EQ(pool_.map(&Account::owner, std::vector{account, Account{1, "Bob"}}),
+            (std::vector<std::string>{"Ada", "Bob"}));
   EXPECT_EQ(pool_.starmap(&Account::after, std::vector{std::tuple(account, 1), std::tuple(account, 2)}),
             (std::vector{101, 102}));
   Square square;
@@ -240,8 +241,8 @@ TEST_F(Callables, BoundArgumentsOfEverySize) {
   for (const std::size_t size : {0U, 1U, 100U, 4096U, 32'000U, 60'000U}) {
     const auto task = brood::bind([](const std::string& text, int x) { return static_cast<int>(text.size()) + x; },
                                   std::string(size, 'x'));
-    EXPECT_EQ(pool_.map(task, std::vector{1, 2, 3}), (std::vector{static_cast<int>(size) + 1, static_cast<int>(size) + 2,
-                                                                  static_cast<int>(size) + 3}));
+    EXPECT_EQ(pool_.map(task, std::vector{1, 2, 3}),
+              (std::vector{static_cast<int>(size) + 1, static_cast<int>(size) + 2, static_cast<int>(size) + 3}));
   }
 }
 

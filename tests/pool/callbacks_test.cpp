@@ -1,6 +1,4 @@
 // then() and on_error(), and all that a callback may do.
-#include "pool/support.hpp"
-
 #include <atomic>
 #include <exception>
 #include <functional>
@@ -9,6 +7,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {

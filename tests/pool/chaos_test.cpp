@@ -113,10 +113,13 @@ TEST_F(Chaos, ImapUnordered) {
     begin();
     Killer killer(pool_);
     std::vector<bool> seen(static_cast<std::size_t>(kTasks));
-    auto stream = pool_.with({.chunksize = 5}).imap_unordered([job = Job{runs_.get()}](int x) {
-      job(x);
-      return x;
-    }, numbers(kTasks));
+    auto stream = pool_.with({.chunksize = 5})
+                      .imap_unordered(
+                          [job = Job{runs_.get()}](int x) {
+                            job(x);
+                            return x;
+                          },
+                          numbers(kTasks));
     const auto see = [&](std::uint64_t x) {
       ASSERT_FALSE(seen.at(x));
       seen[x] = true;

@@ -1,10 +1,10 @@
 // Values that fail on their way: while they are written or read, in the caller or in the worker, by an exception or by
 // death.
-#include "pool/support.hpp"
-
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {

@@ -1,8 +1,8 @@
 // Random workers, deaths, revocations, cancelled and abandoned jobs: every task that is wanted is answered once.
+#include <gtest/gtest.h>
+
 #include "channel/support.hpp"
 #include "pool/dispatcher_rig.hpp"
-
-#include <gtest/gtest.h>
 
 namespace brood::engine::testing {
 namespace {
@@ -61,7 +61,10 @@ class Player {
 class Chaos {
  public:
   explicit Chaos(std::uint32_t seed)
-      : dice_(seed), processes_(1 + dice_(5)), rig_({.processes = processes_, .cpus = 4, .sizes = {}, .initializer = false}), players_(processes_) {
+      : dice_(seed),
+        processes_(1 + dice_(5)),
+        rig_({.processes = processes_, .cpus = 4, .sizes = {}, .initializer = false}),
+        players_(processes_) {
     rig_.start();
   }
 

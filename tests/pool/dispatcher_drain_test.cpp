@@ -1,11 +1,10 @@
 // How answers come back, from honest workers and from damaged ones.
-#include "pool/dispatcher_rig.hpp"
-
-#include "support/scale.hpp"
-
 #include <gtest/gtest.h>
 
 #include <random>
+
+#include "pool/dispatcher_rig.hpp"
+#include "support/scale.hpp"
 
 namespace brood::engine::testing {
 namespace {
@@ -111,7 +110,8 @@ TEST_F(DispatcherDrain, LargeResultsStream) {
   EXPECT_TRUE(rig.backend.kills.empty());
 }
 
-// --- damage -----------------------------------------------------------------------------------------------------------
+// --- damage
+// -----------------------------------------------------------------------------------------------------------
 
 struct Damage {
   const char* name;
@@ -195,7 +195,8 @@ TEST_F(DispatcherDrain, ATaskPositionThatCannotBe) {
     other.worker(0).words().task_head.store(head);
     // So large that the dispatcher must look whether there is room.
     NotingJob large;
-    other.submit(large, {std::string(50'000, 'x'), std::string(50'000, 'y'), std::string(50'000, 'z'), std::string(200'000, 'w')});
+    other.submit(large, {std::string(50'000, 'x'), std::string(50'000, 'y'), std::string(50'000, 'z'),
+                         std::string(200'000, 'w')});
     EXPECT_NO_THROW(other.settle());
     EXPECT_NO_THROW(other.finish());
     EXPECT_EQ(many.answers(), 3U);
@@ -228,7 +229,8 @@ TEST(DispatcherNoise, NothingThatAWorkerWritesBreaksTheDispatcher) {
             break;
           }
           case 1:
-            worker.words().result_tail.store(random() % 3 == 0 ? random() : worker.link.results.position() + random() % 20'000);
+            worker.words().result_tail.store(random() % 3 == 0 ? random()
+                                                               : worker.link.results.position() + random() % 20'000);
             break;
           case 2:
             worker.words().task_head.store(random() % 3 == 0 ? random() : random() % 100'000);
@@ -247,7 +249,8 @@ TEST(DispatcherNoise, NothingThatAWorkerWritesBreaksTheDispatcher) {
         }
       }
     }
-    // From here on everybody behaves. What is still damaged is noticed, or does no harm, or the worker is killed at last.
+    // From here on everybody behaves. What is still damaged is noticed, or does no harm, or the worker is killed at
+    // last.
     rig.works = [&](unsigned slot) { return rig.worker(slot).link.results.window(4096).size() >= 4096; };
     while (job.ended == 0) {
       rig.finish();

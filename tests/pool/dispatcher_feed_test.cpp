@@ -1,7 +1,7 @@
 // How tasks are spread over the workers.
-#include "pool/dispatcher_rig.hpp"
-
 #include <gtest/gtest.h>
+
+#include "pool/dispatcher_rig.hpp"
 
 namespace brood::engine::testing {
 namespace {

@@ -1,9 +1,9 @@
 // Deaths, restarts and ends: every task is answered exactly once.
-#include "pool/dispatcher_rig.hpp"
-
 #include <gtest/gtest.h>
 
 #include <cerrno>
+
+#include "pool/dispatcher_rig.hpp"
 
 namespace brood::engine::testing {
 namespace {
@@ -199,7 +199,8 @@ TEST_P(DispatcherDeath, AfterTheJobWasAbandoned) {
 INSTANTIATE_TEST_SUITE_P(Frames, DispatcherDeath, ::testing::Bool(),
                          [](const auto& test) { return test.param ? "One" : "Five"; });
 
-// --- starts -----------------------------------------------------------------------------------------------------------
+// --- starts
+// -----------------------------------------------------------------------------------------------------------
 
 TEST(DispatcherStart, AWorkerThatCouldNotBeStartedIsTriedAgain) {
   Rig rig({.processes = 2});
@@ -348,7 +349,8 @@ TEST(DispatcherStart, SomeDeathsInTheInitializerDoNot) {
   EXPECT_FALSE(rig.dispatcher->broken());
 }
 
-// --- events that do not fit -------------------------------------------------------------------------------------------
+// --- events that do not fit
+// -------------------------------------------------------------------------------------------
 
 TEST(DispatcherEvents, EventsOfAnEarlierWorkerAreIgnored) {
   Rig rig({.processes = 1});
@@ -410,7 +412,8 @@ TEST(DispatcherEvents, AWorkerThatIsSlowToDie) {
   EXPECT_EQ(job.answers(), 2U);
 }
 
-// --- the end ----------------------------------------------------------------------------------------------------------
+// --- the end
+// ----------------------------------------------------------------------------------------------------------
 
 TEST(DispatcherEnd, FailAllAnswersEverything) {
   Rig rig({.processes = 2, .cpus = 2});

@@ -1,24 +1,26 @@
 // A dispatcher between a fake backend and jobs that write down what they get.
 #pragma once
 
-#include "pool/dispatcher.hpp"
-#include "pool/fake_backend.hpp"
+#include <unistd.h>
 
 #include <algorithm>
 #include <numeric>
 #include <set>
 
-#include <unistd.h>
+#include "pool/dispatcher.hpp"
+#include "pool/fake_backend.hpp"
 
 namespace brood::engine::testing {
 
 using detail::FrameWriter;
 
 inline int any_task(int x) { return x; }
-inline wire::FunctionRef any_function() { return detail::make_function_ref<int (*)(int), false, int>(*[] {
-  static int (*const function)(int) = &any_task;
-  return &function;
-}()); }
+inline wire::FunctionRef any_function() {
+  return detail::make_function_ref<int (*)(int), false, int>(*[] {
+    static int (*const function)(int) = &any_task;
+    return &function;
+  }());
+}
 
 // Its tasks are strings, and so are its results.
 class NotingJob final : public Job {
@@ -127,7 +129,9 @@ struct RigOptions {
 class Rig {
  public:
   explicit Rig(const RigOptions& options = {})
-      : backend(options.sizes), page_memory(channel::make_pool_memory()), page(page_memory.get(), os::Access::read_write) {
+      : backend(options.sizes),
+        page_memory(channel::make_pool_memory()),
+        page(page_memory.get(), os::Access::read_write) {
     DispatcherOptions how;
     how.processes = options.processes;
     how.cpus = options.cpus;
@@ -182,7 +186,8 @@ class Rig {
     for (int idle = 0; idle < 3;) {
       if (play(mine)) {
         idle = 0;
-      } else if (backend.workers.size() < dispatcher->workers().size() && !dispatcher->broken() && !dispatcher->ended()) {
+      } else if (backend.workers.size() < dispatcher->workers().size() && !dispatcher->broken() &&
+                 !dispatcher->ended()) {
         ::usleep(200);
       } else {
         ++idle;

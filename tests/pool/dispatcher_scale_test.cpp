@@ -1,10 +1,9 @@
 // Large pools: what a round costs depends on the workers that are busy, not on those that are there.
-#include "pool/dispatcher_rig.hpp"
-
-#include "os/support.hpp"
-
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+
+#include "os/support.hpp"
+#include "pool/dispatcher_rig.hpp"
 
 namespace brood::engine::testing {
 namespace {

@@ -1,9 +1,9 @@
 // Taking tasks back from workers that have begun none of them: sharing, cancelling, and what comes after a failure.
-#include "pool/dispatcher_rig.hpp"
-
 #include <gtest/gtest.h>
 
 #include <memory>
+
+#include "pool/dispatcher_rig.hpp"
 
 namespace brood::engine::testing {
 namespace {
@@ -164,7 +164,8 @@ TEST_F(DispatcherShare, TheOneWhoGotThemMayDieToo) {
   EXPECT_EQ(job.values.size(), 5U);
 }
 
-// --- cancel -----------------------------------------------------------------------------------------------------------
+// --- cancel
+// -----------------------------------------------------------------------------------------------------------
 
 TEST_F(DispatcherShare, CancelBeforeAnyBegan) {
   give(job, 5, false);
@@ -239,7 +240,8 @@ TEST_F(DispatcherShare, CancelSparesOtherJobs) {
   EXPECT_EQ(job.indices_of<Cancelled>().size(), 2U);
 }
 
-// --- a call that ends with its first error -----------------------------------------------------------------------------
+// --- a call that ends with its first error
+// -----------------------------------------------------------------------------
 
 TEST_F(DispatcherShare, WhatComesAfterAFailureIsDropped) {
   job.stop_on_error = true;

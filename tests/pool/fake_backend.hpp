@@ -1,11 +1,6 @@
 // A backend without processes: the test itself plays the workers, one step at a time.
 #pragma once
 
-#include "channel/link.hpp"
-#include "pool/backend.hpp"
-#include "wire/exception.hpp"
-#include "wire/frame.hpp"
-
 #include <brood/archive.hpp>
 
 #include <gtest/gtest.h>
@@ -20,6 +15,11 @@
 #include <system_error>
 #include <utility>
 #include <vector>
+
+#include "channel/link.hpp"
+#include "pool/backend.hpp"
+#include "wire/exception.hpp"
+#include "wire/frame.hpp"
 
 namespace brood::engine::testing {
 
@@ -45,7 +45,7 @@ class FakeWorker {
 
   const std::uint64_t epoch;
   channel::WorkerEnd link;
-  bool told_to_end = false;  // the dispatcher killed it
+  bool told_to_end = false;            // the dispatcher killed it
   std::function<void()> ring = [] {};  // the doorbell, where the dispatcher may sleep
 
   channel::Words& words() { return link.words(); }
@@ -58,8 +58,13 @@ class FakeWorker {
     wire::FrameHeader header{};
     std::memcpy(&header, window.data(), sizeof header);
     link.tasks.consume(sizeof header);
-    Frame frame{.kind = header.kind(), .function = header.function, .count = header.count, .length = header.length(),
-                .streamed = false, .payload = {}, .items = {}};
+    Frame frame{.kind = header.kind(),
+                .function = header.function,
+                .count = header.count,
+                .length = header.length(),
+                .streamed = false,
+                .payload = {},
+                .items = {}};
     const std::size_t whole = sizeof header + static_cast<std::size_t>(wire::padded(frame.length));
     frame.streamed = whole > link.tasks.capacity() / 2;
     if (frame.streamed) return frame;
@@ -202,9 +207,9 @@ class FakeBackend final : public Backend {
 
   // What the next starts fail with, one after the other; 0: it succeeds.
   std::deque<int> start_errors;
-  bool tells_starts = true;   // a started event comes by itself
-  bool obeys_kill = true;     // an ended event follows a kill by itself
-  unsigned starts = 0;        // asked for
+  bool tells_starts = true;  // a started event comes by itself
+  bool obeys_kill = true;    // an ended event follows a kill by itself
+  unsigned starts = 0;       // asked for
   std::vector<unsigned> kills;
   std::map<unsigned, std::unique_ptr<FakeWorker>> workers;  // by slot: the living
   std::deque<WorkerEvent> events;

@@ -1,7 +1,4 @@
 // Tasks that fork, and pools in forked children.
-#include "pool/processes.hpp"
-#include "pool/support.hpp"
-
 #include <atomic>
 #include <cstdio>
 #include <memory>
@@ -9,6 +6,9 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "pool/processes.hpp"
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -126,22 +126,22 @@ TEST(InheritedPool, IsDeadAndHarmless) {
       ++n;
       if (!ok && line == 0) line = n;
     };
-    check(is_misuse([&] { pool->apply(negate, 1); }));                         // 1
-    check(is_misuse([&] { pool->apply_async(negate, 1); }));                   // 2
-    check(is_misuse([&] { pool->map(negate, numbers(3)); }));                  // 3
-    check(is_misuse([&] { pool->map_async(negate, numbers(3)); }));            // 4
-    check(is_misuse([&] { pool->imap(negate, numbers(3)); }));                 // 5
-    check(is_misuse([&] { pool->close(); }));                                  // 6
-    check(is_misuse([&] { pool->join(); }));                                   // 7
-    check(is_misuse([&] { pool->pids(); }));                                   // 8
-    check(is_misuse([&] { pool->stats(); }));                                  // 9
-    check(is_misuse([&] { open.get(); }));                                     // 10
-    check(is_misuse([&] { open.cancel(); }));                                  // 11
-    check(is_misuse([&] {                                                      // 12
+    check(is_misuse([&] { pool->apply(negate, 1); }));               // 1
+    check(is_misuse([&] { pool->apply_async(negate, 1); }));         // 2
+    check(is_misuse([&] { pool->map(negate, numbers(3)); }));        // 3
+    check(is_misuse([&] { pool->map_async(negate, numbers(3)); }));  // 4
+    check(is_misuse([&] { pool->imap(negate, numbers(3)); }));       // 5
+    check(is_misuse([&] { pool->close(); }));                        // 6
+    check(is_misuse([&] { pool->join(); }));                         // 7
+    check(is_misuse([&] { pool->pids(); }));                         // 8
+    check(is_misuse([&] { pool->stats(); }));                        // 9
+    check(is_misuse([&] { open.get(); }));                           // 10
+    check(is_misuse([&] { open.cancel(); }));                        // 11
+    check(is_misuse([&] {                                            // 12
       while (stream->next()) {
       }
     }));
-    check(answered.get() == -1);                                               // 13
+    check(answered.get() == -1);  // 13
     pool->terminate();
     stream.reset();
     pool.reset();
@@ -177,7 +177,8 @@ TEST(InheritedPool, InTasksOfAnotherPool) {
   expect_works(outer);
 }
 
-// --- a fork in the midst of other threads ------------------------------------------------------------------------------
+// --- a fork in the midst of other threads
+// ------------------------------------------------------------------------------
 
 TEST(BusyParent, ThreadsThatHoldLocks) {
   std::atomic<bool> stop{false};
@@ -224,12 +225,12 @@ TEST(BusyParent, ThreadThatHoldsStdout) {
   {
     Pool pool(2);
     EXPECT_EQ(pool.map(
-                  [](int x) {
-                    std::printf("%s", "");
-                    std::fflush(stdout);
-                    return -x;
-                  },
-                  numbers(20))
+                      [](int x) {
+                        std::printf("%s", "");
+                        std::fflush(stdout);
+                        return -x;
+                      },
+                      numbers(20))
                   .back(),
               -19);
     ::kill(pool.pids()[0], SIGKILL);

@@ -1,11 +1,11 @@
 // What runs first and last in a worker, and what happens when it fails.
-#include "pool/processes.hpp"
-#include "pool/support.hpp"
-
 #include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "pool/processes.hpp"
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -26,10 +26,10 @@ TEST(Initializer, RunsFirstInEveryWorker) {
 }
 
 TEST(Initializer, TakesBoundArguments) {
-  Pool pool(PoolOptions{.processes = 2, .initializer = brood::bind([](const std::string& text, int x) {
-                                          setting = static_cast<int>(text.size()) + x;
-                                        },
-                                        "twelve chars", 30)});
+  Pool pool(PoolOptions{
+      .processes = 2,
+      .initializer = brood::bind([](const std::string& text, int x) { setting = static_cast<int>(text.size()) + x; },
+                                 "twelve chars", 30)});
   EXPECT_EQ(pool.map(read_setting, numbers(10)), std::vector<int>(10, 42));
 }
 
@@ -159,11 +159,14 @@ TEST(SlowInitializer, PoolWithoutTasksEnds) {
 TEST(Finalizer, RunsLastInEveryWorkerThatEndsInPeace) {
   Counters counters(2);
   {
-    Pool pool(PoolOptions{.processes = 3, .initializer = [] { setting = 7; },
-                          .finalizer = brood::bind([at = counters.get()](int by) {
-                            at[0] += by;
-                            at[1] += setting;
-                          }, 1)});
+    Pool pool(PoolOptions{.processes = 3,
+                          .initializer = [] { setting = 7; },
+                          .finalizer = brood::bind(
+                              [at = counters.get()](int by) {
+                                at[0] += by;
+                                at[1] += setting;
+                              },
+                              1)});
     expect_works(pool);
     EXPECT_EQ(counters[0], 0);
     EXPECT_THROW(pool.apply([] { die(Death::killed); }), WorkerDied);

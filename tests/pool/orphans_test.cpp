@@ -1,7 +1,4 @@
 // The parent dies, however and whenever it dies: nobody of its family survives. And the template process dies.
-#include "pool/processes.hpp"
-#include "pool/support.hpp"
-
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -10,6 +7,9 @@
 #include <set>
 #include <thread>
 #include <vector>
+
+#include "pool/processes.hpp"
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -20,8 +20,8 @@ class Orphans : public ::testing::Test {
   Orphans() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
   ~Orphans() override { ::prctl(PR_SET_CHILD_SUBREAPER, 0); }
 
-  // Runs `f` in a child that is killed once it has written a byte (or `delay_us` later, or at once when it writes none);
-  // then all its family has to end.
+  // Runs `f` in a child that is killed once it has written a byte (or `delay_us` later, or at once when it writes
+  // none); then all its family has to end.
   template <class F>
   void expect_none_survives(F f, int delay_us = 0, int signal = SIGKILL) {
     Pipe pipe;
@@ -219,9 +219,7 @@ TEST_F(Orphans, WhileEnding) {
 // --- the template process --------------------------------------------------------------------------------------------
 
 // The one child of this process, whose children are the workers.
-pid_t template_of(Pool& pool) {
-  return stat_of(pool.pids().at(0)).value().parent;
-}
+pid_t template_of(Pool& pool) { return stat_of(pool.pids().at(0)).value().parent; }
 
 TEST(TemplateProcess, DiesWhileTasksRun) {
   Pool pool(2);
@@ -269,8 +267,8 @@ TEST(TemplateProcess, DiesAndNoTaskRunsTwice) {
       }
     }
   });
-  auto stream = pool.with({.chunksize = 5}).imap([runs = runs.get()](int x) { return ++runs[x], ::usleep(50), x; },
-                                                 numbers(kTasks));
+  auto stream = pool.with({.chunksize = 5})
+                    .imap([runs = runs.get()](int x) { return ++runs[x], ::usleep(50), x; }, numbers(kTasks));
   for (int x = 0; x < kTasks; ++x) {
     try {
       EXPECT_EQ(stream.next(), x);

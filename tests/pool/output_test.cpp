@@ -1,12 +1,12 @@
 // What tasks print: nothing lost, nothing doubled, lines whole.
-#include "pool/support.hpp"
-
 #include <cstdio>
 #include <iostream>
 #include <map>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -86,15 +86,16 @@ TEST(Output, LongLines) {
 TEST(Output, InPieces) {
   expect_each_once(stdout_of([] {
                      Pool pool(3);
-                     pool.with({.chunksize = 1}).map(
-                         [](int x) {
-                           for (const char c : line_of(x, 60)) {
-                             std::putchar(c);
-                             if (c == ' ') ::sched_yield();
-                           }
-                           std::putchar('\n');
-                         },
-                         numbers(kLines));
+                     pool.with({.chunksize = 1})
+                         .map(
+                             [](int x) {
+                               for (const char c : line_of(x, 60)) {
+                                 std::putchar(c);
+                                 if (c == ' ') ::sched_yield();
+                               }
+                               std::putchar('\n');
+                             },
+                             numbers(kLines));
                    }),
                    kLines, 60);
 }
@@ -153,9 +154,8 @@ TEST(Output, OfTheCallerIsNotDoubled) {
 
 TEST(Output, OfInitializerAndFinalizer) {
   const std::string text = stdout_of([] {
-    Pool pool(PoolOptions{.processes = 2, .initializer = [] { std::printf("begin\n"); }, .finalizer = [] {
-                            std::printf("end\n");
-                          }});
+    Pool pool(PoolOptions{
+        .processes = 2, .initializer = [] { std::printf("begin\n"); }, .finalizer = [] { std::printf("end\n"); }});
     pool.map([](int) {}, numbers(10));
   });
   const auto lines = count_lines(text);

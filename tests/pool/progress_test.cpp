@@ -1,12 +1,12 @@
 // Progress bars over the pool's work: exact, and advanced on completion.
-#include "pool/chaos.hpp"
-
 #include <brood/progress.hpp>
 
 #include <stdexcept>
 #include <thread>
 #include <tuple>
 #include <vector>
+
+#include "pool/chaos.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -65,11 +65,12 @@ TEST_F(PoolProgress, CountsARetriedTaskOnce) {
   Counters runs(100);
   Pool pool(2);
   Progress bar({.total = 100, .disable = true});
-  pool.with({.chunksize = 5, .retries = 1, .progress = &bar}).map(
-      [runs = runs.get()](int x) {
-        if (x % 10 == 0 && ++runs[x] == 1) die(Death::killed);
-      },
-      numbers(100));
+  pool.with({.chunksize = 5, .retries = 1, .progress = &bar})
+      .map(
+          [runs = runs.get()](int x) {
+            if (x % 10 == 0 && ++runs[x] == 1) die(Death::killed);
+          },
+          numbers(100));
   EXPECT_EQ(bar.n(), 100U);
 }
 
@@ -77,8 +78,8 @@ TEST_F(PoolProgress, ExactUnderChaos) {
   const int count = static_cast<int>(scaled(3000));
   Killer killer(pool_);
   Progress bar({.total = static_cast<std::uint64_t>(count), .disable = true});
-  auto stream = pool_.with({.chunksize = 10, .progress = &bar}).imap_unordered([](int x) { return ::usleep(50), x; },
-                                                                              numbers(count));
+  auto stream = pool_.with({.chunksize = 10, .progress = &bar})
+                    .imap_unordered([](int x) { return ::usleep(50), x; }, numbers(count));
   while (!stream.done()) {
     try {
       stream.next();
@@ -93,12 +94,13 @@ TEST_F(PoolProgress, AdvancesOnCompletion) {
   Counters gate;
   Pool pool(2);
   Progress bar({.total = 20, .disable = true});
-  auto stream = pool.with({.chunksize = 1, .window = 20, .progress = &bar}).imap(
-      [gate = gate.get()](int x) {
-        if (x == 0) await(*gate);
-        return x;
-      },
-      numbers(20));
+  auto stream = pool.with({.chunksize = 1, .window = 20, .progress = &bar})
+                    .imap(
+                        [gate = gate.get()](int x) {
+                          if (x == 0) await(*gate);
+                          return x;
+                        },
+                        numbers(20));
   EXPECT_TRUE(eventually([&] { return !stream.next_for(1ms) && bar.n() == 19; }));
   EXPECT_EQ(stream.completed(), 19U);
   *gate = 1;
@@ -109,12 +111,13 @@ TEST_F(PoolProgress, AdvancesOnCompletion) {
 TEST_F(PoolProgress, AroundAStreamWhoseFirstIsTheSlowest) {
   Counters gate;
   Pool pool(2);
-  auto range = progress(pool.with({.chunksize = 1, .window = 20}).imap(
-                            [gate = gate.get()](int x) {
-                              if (x == 0) await(*gate);
-                              return x;
-                            },
-                            numbers(20)),
+  auto range = progress(pool.with({.chunksize = 1, .window = 20})
+                            .imap(
+                                [gate = gate.get()](int x) {
+                                  if (x == 0) await(*gate);
+                                  return x;
+                                },
+                                numbers(20)),
                         {.mininterval = 10ms, .disable = true});
   EXPECT_EQ(range.bar().total(), 20U);
   std::thread opener([&] {

@@ -1,6 +1,4 @@
 // Every kind of input range.
-#include "pool/support.hpp"
-
 #include <algorithm>
 #include <array>
 #include <forward_list>
@@ -14,6 +12,8 @@
 #include <string>
 #include <tuple>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -85,8 +85,9 @@ TEST_F(Ranges, OfTextThatIsOnlyPointedAt) {
 
 TEST_F(Ranges, Maps) {
   const std::map<std::string, int> map = {{"a", 1}, {"b", 2}};
-  EXPECT_EQ(pool_.map([](const std::pair<const std::string, int>& x) { return x.first + std::to_string(x.second); }, map),
-            (std::vector<std::string>{"a1", "b2"}));
+  EXPECT_EQ(
+      pool_.map([](const std::pair<const std::string, int>& x) { return x.first + std::to_string(x.second); }, map),
+      (std::vector<std::string>{"a1", "b2"}));
   EXPECT_EQ(pool_.starmap([](const std::string& key, int value) { return key + std::to_string(value); }, map),
             (std::vector<std::string>{"a1", "b2"}));
   EXPECT_EQ(pool_.map(negate, map | std::views::values), (std::vector{-1, -2}));
@@ -100,7 +101,8 @@ TEST_F(Ranges, Views) {
   expect_negated([&] { return std::views::iota(1) | std::views::take(5); }, kMinus);
   expect_negated([&] { return std::views::iota(1) | std::views::take_while([](int x) { return x < 6; }); }, kMinus);
   expect_negated([&] { return source | std::views::reverse | std::views::reverse; }, kMinus);
-  EXPECT_EQ(pool_.map(negate, source | std::views::filter([](int x) { return x % 2 == 1; })), (std::vector{-1, -3, -5}));
+  EXPECT_EQ(pool_.map(negate, source | std::views::filter([](int x) { return x % 2 == 1; })),
+            (std::vector{-1, -3, -5}));
   EXPECT_EQ(pool_.map(negate, std::views::single(1)), (std::vector{-1}));
 }
 
@@ -210,8 +212,8 @@ TEST_F(Ranges, Infinite) {
 
 // An lvalue is referred to, an rvalue moves into the stream.
 TEST_F(Ranges, StreamKeepsATemporary) {
-  auto stream = pool_.imap([](const std::string& x) { return x; },
-                           std::vector<std::string>(500, std::string(100, 'x')));
+  auto stream =
+      pool_.imap([](const std::string& x) { return x; }, std::vector<std::string>(500, std::string(100, 'x')));
   auto moved = std::move(stream);
   int count = 0;
   while (const auto text = moved.next()) {

@@ -1,6 +1,4 @@
 // Exceptions that leave a task.
-#include "pool/support.hpp"
-
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -16,6 +14,8 @@
 #include <typeinfo>
 #include <variant>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -188,7 +188,8 @@ TEST_F(RemoteExceptions, ThatWentThroughAnotherPool) {
   EXPECT_NE(error.message().find("from deep inside"), std::string::npos);
 }
 
-// --- where they come out ----------------------------------------------------------------------------------------------
+// --- where they come out
+// ----------------------------------------------------------------------------------------------
 
 int fail_at_multiples_of_10(int x) {
   if (x % 10 == 0) throw std::out_of_range("bad " + std::to_string(x));
@@ -209,7 +210,8 @@ TEST_F(RemoteExceptions, MapThrowsTheFirstByIndex) {
   std::vector<std::tuple<int>> tuples(100, 1);
   tuples[57] = 50;
   EXPECT_EQ(thrown_by<RemoteError>([&] { pool_.starmap(fail_at_multiples_of_10, tuples); }).task_index(), 57U);
-  EXPECT_EQ(thrown_by<RemoteError>([&] { pool_.starmap_async(fail_at_multiples_of_10, tuples).get(); }).task_index(), 57U);
+  EXPECT_EQ(thrown_by<RemoteError>([&] { pool_.starmap_async(fail_at_multiples_of_10, tuples).get(); }).task_index(),
+            57U);
   expect_works(pool_);
 }
 

@@ -1,8 +1,8 @@
 // Tasks that are tried again after their worker died.
-#include "pool/support.hpp"
-
 #include <stdexcept>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -73,13 +73,14 @@ TEST_P(Retries, AreNotTheDefault) {
 }
 
 TEST_P(Retries, OfOneTaskInAStream) {
-  auto stream = pool_.with({.chunksize = 3, .retries = 1}).imap(
-      [runs = runs_.get(), how = GetParam()](int x) {
-        ++runs[x];
-        if (x == 7) die(how);  // each time
-        return -x;
-      },
-      numbers(kTasks));
+  auto stream = pool_.with({.chunksize = 3, .retries = 1})
+                    .imap(
+                        [runs = runs_.get(), how = GetParam()](int x) {
+                          ++runs[x];
+                          if (x == 7) die(how);  // each time
+                          return -x;
+                        },
+                        numbers(kTasks));
   for (int x = 0; x < kTasks; ++x) {
     if (x == 7) {
       EXPECT_EQ(thrown_by<WorkerDied>([&] { stream.next(); }).task_index(), 7U);

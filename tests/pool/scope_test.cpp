@@ -1,11 +1,11 @@
 // The ends of a pool: its scope, close, join and terminate, in every order and from everywhere.
-#include "pool/support.hpp"
-
 #include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -177,7 +177,8 @@ TEST_F(Scope, TerminateWithQueuesFull) {
   const std::vector<double> large(2'500'000, 1.0);  // 20 MB
   std::vector<AsyncResult<std::size_t>> answers;
   for (int i = 0; i < 10; ++i) {
-    answers.push_back(pool.apply_async([](const std::vector<double>& x) { return sleep_ms(600'000), x.size(); }, large));
+    answers.push_back(
+        pool.apply_async([](const std::vector<double>& x) { return sleep_ms(600'000), x.size(); }, large));
   }
   pool.terminate();
   pool.terminate();
@@ -210,7 +211,9 @@ TEST_F(Scope, TerminateFromAnotherThread) {
     };
     std::vector<std::thread> threads;
     threads.emplace_back([&] { expect_cancelled([&] { pool.map(pause, numbers(10'000)); }); });
-    threads.emplace_back([&] { expect_cancelled([&] { pool.apply_async(pause, 1).get(), pool.map_async(pause, numbers(10'000)).get(); }); });
+    threads.emplace_back([&] {
+      expect_cancelled([&] { pool.apply_async(pause, 1).get(), pool.map_async(pause, numbers(10'000)).get(); });
+    });
     threads.emplace_back([&] {
       expect_cancelled([&] {
         auto stream = pool.imap(pause, numbers(10'000));
@@ -237,7 +240,8 @@ TEST_F(Scope, CloseWhileMapRuns) {
     await(*done_);
     pool.close();
   });
-  EXPECT_EQ(pool.with({.chunksize = 1}).map([done = done_.get()](int x) { return sleep_and_count(done, 1), x; }, numbers(200)),
+  EXPECT_EQ(pool.with({.chunksize = 1})
+                .map([done = done_.get()](int x) { return sleep_and_count(done, 1), x; }, numbers(200)),
             numbers(200));
   closer.join();
 }

@@ -2,12 +2,12 @@
 //
 // No test looks at a clock: a task that would be overtaken waits for those that should overtake it. If they do not, the
 // test never ends.
-#include "pool/support.hpp"
-
 #include <string>
 #include <thread>
 #include <tuple>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -90,12 +90,13 @@ TEST_F(Sharing, OneSlowElementInStreams) {
 TEST_F(Sharing, UnorderedResultsFlowPastASlowTask) {
   Counters gate;
   Pool pool(2);
-  auto stream = pool.with({.chunksize = 5}).imap_unordered(
-      [gate = gate.get()](int x) {
-        if (x == 0) await(*gate);
-        return x;
-      },
-      numbers(100));
+  auto stream = pool.with({.chunksize = 5})
+                    .imap_unordered(
+                        [gate = gate.get()](int x) {
+                          if (x == 0) await(*gate);
+                          return x;
+                        },
+                        numbers(100));
   int others = 0;
   while (others < 99) {
     EXPECT_NE(stream.next(), 0);
@@ -226,12 +227,13 @@ TEST_F(Sharing, WorkOfADeadWorker) {
   Counters gate;
   Pool pool(2);
   auto slow = pool.apply_async([gate = gate.get()] { await(*gate); });
-  auto stream = pool.with({.chunksize = 50}).imap(
-      [](int x) {
-        if (x == 0) die(Death::killed);
-        return -x;
-      },
-      numbers(50));
+  auto stream = pool.with({.chunksize = 50})
+                    .imap(
+                        [](int x) {
+                          if (x == 0) die(Death::killed);
+                          return -x;
+                        },
+                        numbers(50));
   EXPECT_THROW(stream.next(), WorkerDied);
   for (int x = 1; x < 50; ++x) EXPECT_EQ(stream.next(), -x);
   *gate = 1;

@@ -1,6 +1,4 @@
 // imap and imap_unordered: order, bounds, errors, time limits, early ends.
-#include "pool/support.hpp"
-
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -9,6 +7,8 @@
 #include <string>
 #include <tuple>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -42,14 +42,15 @@ TEST(Stream, UnorderedComesAsTheyComplete) {
   for (int round = 0; round < 5; ++round) {
     for (Counter& one : ended) one = 0;
     ended[kCount] = 1;
-    auto stream = pool.with({.chunksize = 1}).imap_unordered(
-        [ended = ended.get()](int x) {
-          await(ended[x + 1]);
-          sleep_ms(2);  // the result of the one before is published meanwhile
-          ended[x] = 1;
-          return x;
-        },
-        numbers(kCount));
+    auto stream = pool.with({.chunksize = 1})
+                      .imap_unordered(
+                          [ended = ended.get()](int x) {
+                            await(ended[x + 1]);
+                            sleep_ms(2);  // the result of the one before is published meanwhile
+                            ended[x] = 1;
+                            return x;
+                          },
+                          numbers(kCount));
     for (int x = kCount - 1; x >= 0; --x) EXPECT_EQ(stream.next(), x);
     EXPECT_FALSE(stream.next());
   }
@@ -90,8 +91,8 @@ TEST(Stream, ReadsItsInputABoundedWayAheadByItself) {
 TEST(Stream, TasksGoOnWhileTheConsumerIsSlow) {
   Counters ended;
   Pool pool(2);
-  auto stream = pool.with({.chunksize = 1, .window = 20}).imap([ended = ended.get()](int x) { return ++*ended, x; },
-                                                               numbers(100));
+  auto stream = pool.with({.chunksize = 1, .window = 20})
+                    .imap([ended = ended.get()](int x) { return ++*ended, x; }, numbers(100));
   EXPECT_EQ(stream.next(), 0);
   // Of the window, not of the input.
   EXPECT_TRUE(eventually([&] { return *ended >= 10; }));
@@ -169,17 +170,19 @@ TEST(Stream, TimeLimits) {
   EXPECT_TRUE(stream.done());
 }
 
-// --- errors ------------------------------------------------------------------------------------------------------------
+// --- errors
+// ------------------------------------------------------------------------------------------------------------
 
 TEST(Stream, GoesOnAfterATasksError) {
   Pool pool(2);
   for (const std::size_t chunksize : {0U, 1U, 10U}) {
-    auto stream = pool.with({.chunksize = chunksize}).imap(
-        [](int x) {
-          if (x % 3 == 1) throw std::out_of_range(std::to_string(x));
-          return x;
-        },
-        numbers(100));
+    auto stream = pool.with({.chunksize = chunksize})
+                      .imap(
+                          [](int x) {
+                            if (x % 3 == 1) throw std::out_of_range(std::to_string(x));
+                            return x;
+                          },
+                          numbers(100));
     for (int x = 0; x < 100; ++x) {
       if (x % 3 == 1) {
         EXPECT_EQ(thrown_by<RemoteError>([&] { stream.next(); }).task_index(), static_cast<std::uint64_t>(x));
@@ -196,8 +199,8 @@ TEST(Stream, ErrorEndsTheLoop) {
   Pool pool(2);
   int seen = 0;
   const auto loop = [&] {
-    for ([[maybe_unused]] const int x : pool.imap([](int v) { return v == 7 ? throw std::out_of_range("7") : v; },
-                                                  std::views::iota(0))) {
+    for ([[maybe_unused]] const int x :
+         pool.imap([](int v) { return v == 7 ? throw std::out_of_range("7") : v; }, std::views::iota(0))) {
       ++seen;
     }
   };
@@ -212,11 +215,11 @@ TEST(Stream, InputThatThrows) {
   for (const std::size_t chunksize : {0U, 1U, 2U, 4U}) {
     for (const std::size_t window : {0U, 1U, 3U}) {
       for (const int bad : {0, 1, 2, 3, 4, 5, 50}) {
-        auto stream = pool.with({.chunksize = chunksize, .window = window}).imap(
-            negate, std::views::iota(0) | std::views::transform([bad](int x) {
-                      if (x == bad) throw std::domain_error("input");
-                      return x;
-                    }));
+        auto stream = pool.with({.chunksize = chunksize, .window = window})
+                          .imap(negate, std::views::iota(0) | std::views::transform([bad](int x) {
+                                          if (x == bad) throw std::domain_error("input");
+                                          return x;
+                                        }));
         for (int x = 0; x < bad; ++x) ASSERT_EQ(stream.next(), -x) << chunksize << " " << window << " " << bad;
         EXPECT_FALSE(stream.done());
         EXPECT_THROW(stream.next(), std::domain_error);
@@ -248,14 +251,15 @@ TEST(Stream, InputThatThrowsInLists) {
   expect_works(pool);
 }
 
-// --- the end -----------------------------------------------------------------------------------------------------------
+// --- the end
+// -----------------------------------------------------------------------------------------------------------
 
 TEST(Stream, DestroyedEarly) {
   Counters runs;
   Pool pool(2);
   for (std::size_t round = 0; round < scaled(200); ++round) {
-    auto stream = pool.with({.chunksize = 1 + round % 5}).imap([runs = runs.get()](int x) { return ++*runs, x; },
-                                                               std::views::iota(0));
+    auto stream = pool.with({.chunksize = 1 + round % 5})
+                      .imap([runs = runs.get()](int x) { return ++*runs, x; }, std::views::iota(0));
     for (std::size_t i = 0; i < round % 10; ++i) EXPECT_EQ(stream.next(), static_cast<int>(i));
   }
   expect_works(pool);

@@ -1,6 +1,4 @@
 // One pool and many threads, many pools, pools in pools.
-#include "pool/support.hpp"
-
 #include <algorithm>
 #include <atomic>
 #include <functional>
@@ -11,6 +9,8 @@
 #include <thread>
 #include <tuple>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -88,7 +88,8 @@ TEST(Threads, WithErrorsEachItsOwn) {
         if (x == t) throw std::out_of_range(std::to_string(t));
         return x;
       };
-      EXPECT_EQ(std::string(thrown_by<std::out_of_range>([&] { pool.map(task, numbers(20)); }).what()), std::to_string(t));
+      EXPECT_EQ(std::string(thrown_by<std::out_of_range>([&] { pool.map(task, numbers(20)); }).what()),
+                std::to_string(t));
       EXPECT_EQ(pool.map(task, range(100, 20)), range(100, 20));
     }
   });
@@ -183,17 +184,18 @@ TEST(Threads, UseAPoolWithinTheirOwnTasks) {
   // A task's threads are the task's affair.
   Pool pool(2);
   EXPECT_EQ(pool.map(
-                [](int x) {
-                  int sum = 0;
-                  std::thread([&] { sum = 2 * x; }).join();
-                  return sum;
-                },
-                numbers(20))
+                    [](int x) {
+                      int sum = 0;
+                      std::thread([&] { sum = 2 * x; }).join();
+                      return sum;
+                    },
+                    numbers(20))
                 .at(19),
             38);
 }
 
-// --- pools in pools ----------------------------------------------------------------------------------------------------
+// --- pools in pools
+// ----------------------------------------------------------------------------------------------------
 
 int nested_sum(int depth, int x) {
   if (depth == 0) return x;

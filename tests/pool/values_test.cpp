@@ -1,6 +1,4 @@
 // Arguments and results of every kind and size.
-#include "pool/support.hpp"
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -17,6 +15,8 @@
 #include <unordered_map>
 #include <variant>
 #include <vector>
+
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {

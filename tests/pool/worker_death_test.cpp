@@ -1,10 +1,10 @@
 // Workers that die: in a task, while they wait, and one after the other.
-#include "pool/processes.hpp"
-#include "pool/support.hpp"
-
 #include <algorithm>
 #include <string>
 #include <vector>
+
+#include "pool/processes.hpp"
+#include "pool/support.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -124,7 +124,8 @@ TEST_P(WorkerDeath, EveryTask) {
   expect_works(pool_);
 }
 
-// --- not in a task -----------------------------------------------------------------------------------------------------
+// --- not in a task
+// -----------------------------------------------------------------------------------------------------
 
 TEST(IdleWorker, Killed) {
   Pool pool(3);

@@ -1,14 +1,14 @@
 // A template process for tests: its children run a lambda.
 #pragma once
 
-#include "process/support.hpp"
-#include "process/template_process.hpp"
-
 #include <functional>
 #include <map>
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "process/support.hpp"
+#include "process/template_process.hpp"
 
 namespace brood::proc::testing {
 
@@ -46,7 +46,9 @@ class Template {
   }
 
  private:
-  static int run(void* self, std::uint64_t id, Fds fds) { return static_cast<Template*>(self)->body_(id, std::move(fds)); }
+  static int run(void* self, std::uint64_t id, Fds fds) {
+    return static_cast<Template*>(self)->body_(id, std::move(fds));
+  }
 
   Body body_;
 

@@ -1,14 +1,13 @@
 // Signals, threads, forks and sudden deaths around the template process.
-#include "process/template_process.hpp"
-
-#include "process/template_children.hpp"
-#include "support/scale.hpp"
-
 #include <atomic>
 #include <cstdio>
 #include <mutex>
 #include <random>
 #include <thread>
+
+#include "process/template_children.hpp"
+#include "process/template_process.hpp"
+#include "support/scale.hpp"
 
 namespace brood::proc::testing {
 namespace {
@@ -93,7 +92,8 @@ TEST(TemplateSignals, ACallerThatIgnoresItsChildren) {
 // What a terminal sends to the whole group.
 TEST(TemplateSignals, TheTemplateOutlivesWhatIsSentToTheGroup) {
   Template parent([](std::uint64_t, Fds) { return 0; });
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2}) {
+  for (const int signal :
+       {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2}) {
     ::kill(parent.process.pid(), signal);
   }
   EXPECT_EQ(parent.status_of_child().code, 0);
@@ -150,7 +150,8 @@ TEST(TemplateEnd, TerminateInASignalHandler) {
   Template parent(sleep_for_ever);
   parent.start();
   to_terminate = &parent.process;
-  struct sigaction action {}, before {};
+  struct sigaction action {
+  }, before{};
   action.sa_handler = [](int) { to_terminate->terminate_now(); };
   ::sigaction(SIGUSR1, &action, &before);
   ::raise(SIGUSR1);

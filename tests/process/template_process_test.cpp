@@ -1,8 +1,5 @@
 #include "process/template_process.hpp"
 
-#include "process/template_children.hpp"
-#include "support/scale.hpp"
-
 #include <dirent.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -13,6 +10,9 @@
 #include <set>
 #include <stdexcept>
 #include <thread>
+
+#include "process/template_children.hpp"
+#include "support/scale.hpp"
 
 namespace brood::proc::testing {
 namespace {
@@ -186,7 +186,8 @@ TEST(TemplateProcess, ThreeHundredAtOnce) {
   std::map<std::uint64_t, int> spawned, ended;
   while (ended.size() < kCount) {
     const ChildEvent event = parent.wait();
-    ASSERT_TRUE(event.kind == Kind::spawned || event.kind == Kind::ended) << static_cast<int>(event.kind) << " " << event.error;
+    ASSERT_TRUE(event.kind == Kind::spawned || event.kind == Kind::ended)
+        << static_cast<int>(event.kind) << " " << event.error;
     EXPECT_EQ(++(event.kind == Kind::spawned ? spawned : ended)[event.id], 1);
     if (event.kind == Kind::ended) {
       EXPECT_EQ(spawned.count(event.id), 1U) << "ended before it was spawned";
@@ -222,7 +223,8 @@ TEST(TemplateProcess, ManyCyclesLeaveNothing) {
   EXPECT_FALSE(has_children());
 }
 
-// --- what can fail ----------------------------------------------------------------------------------------------------
+// --- what can fail
+// ----------------------------------------------------------------------------------------------------
 
 pid_t spared = 0;  // faults happen in its children only
 os::Call failing{};

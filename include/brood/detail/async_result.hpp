@@ -1,6 +1,10 @@
 // The answer of a call that did not wait.
 #pragma once
 
+#include <brood/detail/engine.hpp>
+#include <brood/detail/jobs.hpp>
+#include <brood/error.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -8,10 +12,6 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-
-#include <brood/detail/engine.hpp>
-#include <brood/detail/jobs.hpp>
-#include <brood/error.hpp>
 
 namespace brood {
 
@@ -56,7 +56,8 @@ class AsyncJob : public Job {
   // In the service thread: the callbacks in the order in which they were added.
   static void finished(Job& job) {
     Callback* list = nullptr;
-    for (Callback* c = static_cast<AsyncJob&>(job).callbacks_.exchange(nullptr, std::memory_order_acquire); c != nullptr;) {
+    for (Callback* c = static_cast<AsyncJob&>(job).callbacks_.exchange(nullptr, std::memory_order_acquire);
+         c != nullptr;) {
       Callback* const next = std::exchange(c->next, list);
       list = std::exchange(c, next);
     }
@@ -97,8 +98,8 @@ class AsyncJobWith : public AsyncJob<R> {
  private:
   static void destroy(Job* job) noexcept { delete static_cast<D*>(job); }
   static void fill(Job& job, FrameWriter& frame) { D::fill(job, frame); }
-  static constexpr Job::Ops kOps{&fill,    &take_value<AsyncJobWith>, &take_error<AsyncJobWith>,
-                                 &is_done, &destroy,                  &AsyncJob<R>::finished};
+  static constexpr Job::Ops kOps{&fill,    &take_value<AsyncJobWith>, &take_error<AsyncJobWith>, &is_done,
+                                 &destroy, &AsyncJob<R>::finished};
 };
 
 template <class R, class... Args>
@@ -113,9 +114,8 @@ class AsyncApplyJob final : public AsyncJobWith<AsyncApplyJob<R, Args...>, R, On
   static void fill(Job& job, FrameWriter& frame) {
     wire::Writer& writer = frame.begin();
     auto& args = static_cast<AsyncApplyJob&>(job).args_;
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      (wire::save(writer, std::get<I>(args)), ...);
-    }(std::index_sequence_for<Args...>{});
+    [&]<std::size_t... I>(std::index_sequence<I...>) { (wire::save(writer, std::get<I>(args)), ...); }
+    (std::index_sequence_for<Args...>{});
     frame.end();
     job.input_done = true;
   }
@@ -208,9 +208,9 @@ class AsyncResult {
     return engine::cancel(*engine_.get(), *job_);
   }
 
-  // f(value) is called once the answer is there, in the pool's service thread; f() for void. Callbacks run one at a time
-  // in the order in which answers come; they may use the pool. What they throw is dropped. Once the pool has ended they
-  // are called at once, in the calling thread.
+  // f(value) is called once the answer is there, in the pool's service thread; f() for void. Callbacks run one at a
+  // time in the order in which answers come; they may use the pool. What they throw is dropped. Once the pool has ended
+  // they are called at once, in the calling thread.
   template <class F>
   AsyncResult& then(F f) {
     struct OnValue final : detail::Callback {
@@ -254,7 +254,8 @@ class AsyncResult {
   AsyncResult(engine::EngineRef engine, detail::AsyncJob<R>* job) noexcept : engine_(std::move(engine)), job_(job) {}
 
   void check() const {
-    if (job_ == nullptr) throw ProcessError("AsyncResult: it refers to no call; assign one from apply_async or map_async");
+    if (job_ == nullptr)
+      throw ProcessError("AsyncResult: it refers to no call; assign one from apply_async or map_async");
   }
   AsyncResult& add(detail::Callback* callback) {
     try {

@@ -1,13 +1,13 @@
 // What the pool's templates call: compiled code that moves bytes.
 #pragma once
 
+#include <brood/detail/job.hpp>
+
 #include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
 #include <vector>
-
-#include <brood/detail/job.hpp>
 
 namespace brood {
 

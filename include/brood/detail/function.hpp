@@ -1,8 +1,11 @@
 // Function identity: how a callable is named to another process.
 //
-// One template instantiation makes one FunctionRecord per callable type and call; on the wire a record is its module and
-// the offset in it, checked against the signature hash before it is ever called. Nothing is registered anywhere.
+// One template instantiation makes one FunctionRecord per callable type and call; on the wire a record is its module
+// and the offset in it, checked against the signature hash before it is ever called. Nothing is registered anywhere.
 #pragma once
+
+#include <brood/archive.hpp>
+#include <brood/detail/invoke.hpp>
 
 #include <array>
 #include <bit>
@@ -14,9 +17,6 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-
-#include <brood/archive.hpp>
-#include <brood/detail/invoke.hpp>
 
 namespace brood {
 
@@ -37,9 +37,9 @@ class Answer {
 
 struct FunctionRecord {
   std::uint64_t signature;
-  void* (*open)(Reader& state);                                  // makes the callable from its state
-  void (*close)(void* callable) noexcept;                        // and ends it
-  void (*call)(void* callable, Reader& args, Answer& answer);    // one task; what is thrown is the task's error
+  void* (*open)(Reader& state);                                // makes the callable from its state
+  void (*close)(void* callable) noexcept;                      // and ends it
+  void (*call)(void* callable, Reader& args, Answer& answer);  // one task; what is thrown is the task's error
 };
 
 // A callable in the caller's hands. `permanent`: its state is no more than `key`, and a program has few of them.
@@ -65,7 +65,7 @@ template <class F, class... Args>
 inline constexpr bool is_bound<Bound<F, Args...>> = true;
 
 template <class F>
-inline constexpr bool is_function_pointer = std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>;
+inline constexpr bool is_function_pointer = std::is_pointer_v<F>&& std::is_function_v<std::remove_pointer_t<F>>;
 
 // Member function pointers as the Itanium ABI lays them out: {address, or 1 + offset in the virtual table; adjustment}.
 struct MemberFunction {
@@ -77,16 +77,18 @@ struct MemberFunction {
 template <class F>
 struct CallableCodec {
   static constexpr bool kEmpty = std::is_empty_v<F> && std::is_default_constructible_v<F>;
-  static constexpr bool kArchived = !kEmpty && !std::is_member_pointer_v<F> && !std::is_pointer_v<F> &&
-                                    (is_bound<F> || std::is_aggregate_v<F> || requires(F f, wire::Writer& w) { f.serialize(w); });
+  static constexpr bool kArchived =
+      !kEmpty && !std::is_member_pointer_v<F> && !std::is_pointer_v<F> &&
+      (is_bound<F> || std::is_aggregate_v<F> || requires(F f, wire::Writer& w) { f.serialize(w); });
   static constexpr bool kPlain = std::is_trivially_copyable_v<F> && std::is_standard_layout_v<F>;
   static constexpr bool kPermanent = kEmpty || is_function_pointer<F> || std::is_member_pointer_v<F>;
 
-  static_assert(kPermanent || kArchived || kPlain,
-                "brood: this callable cannot be sent to a process that already runs. A lambda may capture by value what "
-                "is trivially copyable (never by reference); otherwise use brood::bind(f, args...), whose arguments are "
-                "serialized, or give the functor a `template <class A> void serialize(A&)`. Process under fork and "
-                "brood::map take any callable.");
+  static_assert(
+      kPermanent || kArchived || kPlain,
+      "brood: this callable cannot be sent to a process that already runs. A lambda may capture by value what "
+      "is trivially copyable (never by reference); otherwise use brood::bind(f, args...), whose arguments are "
+      "serialized, or give the functor a `template <class A> void serialize(A&)`. Process under fork and "
+      "brood::map take any callable.");
 
   static void save(const F& f, wire::Writer& w) {
     if constexpr (kEmpty) {
@@ -142,9 +144,8 @@ struct Shipped {
   using type = std::decay_t<T>;
 };
 template <class T>
-  requires std::is_convertible_v<T, std::string_view> && (!std::is_same_v<std::remove_cvref_t<T>, std::string>) &&
-           (std::is_pointer_v<std::decay_t<T>> || std::is_same_v<std::remove_cvref_t<T>, std::string_view>)
-struct Shipped<T> {
+requires std::is_convertible_v<T, std::string_view> &&(!std::is_same_v<std::remove_cvref_t<T>, std::string>)&&(
+    std::is_pointer_v<std::decay_t<T>> || std::is_same_v<std::remove_cvref_t<T>, std::string_view>)struct Shipped<T> {
   using type = std::string;
 };
 template <class T>
@@ -186,7 +187,7 @@ struct CallResult {
   using type = NotCallable;
 };
 template <class F, class... Args>
-  requires callable_with<F, Args...>
+requires callable_with<F, Args...>
 struct CallResult<F, Args...> {
   using type = decltype(detail::call_with(std::declval<F&>(), std::declval<Args&>()...));
 };
@@ -260,15 +261,15 @@ wire::FunctionRef make_function_ref(const F& f) {
 
 }  // namespace detail
 
-// A callable with its first arguments, all of which travel serialized: brood::bind(f, 1, "text")(x) calls f(1, text, x).
-// `f` is anything that can be sent itself; text given as a literal is kept as std::string.
+// A callable with its first arguments, all of which travel serialized: brood::bind(f, 1, "text")(x) calls f(1, text,
+// x). `f` is anything that can be sent itself; text given as a literal is kept as std::string.
 template <class F, class... Args>
 class Bound {
  public:
   explicit Bound(F f, Args... args) : f_(std::move(f)), args_(std::move(args)...) {}
 
   template <class... More>
-    requires detail::callable_with<F, Args..., More...>
+  requires detail::callable_with<F, Args..., More...>
   decltype(auto) operator()(More&&... more) {
     return call(std::index_sequence_for<Args...>{}, static_cast<More&&>(more)...);
   }
@@ -307,8 +308,8 @@ class Task {
  public:
   Task() = default;
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, Task> && detail::callable_with<std::decay_t<F>>)
-  Task(F&& f) {  // NOLINT(google-explicit-constructor): PoolOptions{.initializer = setup}
+  requires(!std::is_same_v<std::remove_cvref_t<F>, Task> && detail::callable_with<std::decay_t<F>>)
+      Task(F&& f) {  // NOLINT(google-explicit-constructor): PoolOptions{.initializer = setup}
     const std::decay_t<F> callable(static_cast<F&&>(f));
     const wire::FunctionRef ref = detail::make_function_ref<std::decay_t<F>, false>(callable);
     wire::Writer state;

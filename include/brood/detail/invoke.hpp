@@ -8,7 +8,7 @@
 namespace brood::detail {
 
 template <class Member, class Class, class Object, class... Args>
-constexpr decltype(auto) invoke_member(Member Class::* member, Object&& object, Args&&... args) {
+constexpr decltype(auto) invoke_member(Member Class::*member, Object&& object, Args&&... args) {
   using Plain = std::remove_cvref_t<Object>;
   if constexpr (std::is_base_of_v<Class, Plain>) {
     if constexpr (std::is_function_v<Member>) {

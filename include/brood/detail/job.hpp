@@ -2,14 +2,14 @@
 // few functions that know the types.
 #pragma once
 
+#include <brood/archive.hpp>
+#include <brood/detail/function.hpp>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <exception>
-
-#include <brood/archive.hpp>
-#include <brood/detail/function.hpp>
 
 namespace brood {
 class Progress;
@@ -93,7 +93,7 @@ class Job {
   wire::FunctionRef function;
   std::uint64_t chunksize = 0;  // 0: measured
   std::uint32_t retries = 0;
-  std::uint64_t total = 0;     // tasks in the input, when known
+  std::uint64_t total = 0;  // tasks in the input, when known
   bool total_known = false;
   bool stop_on_error = false;  // an error ends the feeding: the call throws the first error by index
   bool each = true;            // the waiting call wants every answer at once, not only the last
@@ -113,12 +113,12 @@ class Job {
   std::uint64_t accepted = 0;                     // tasks that the engine has
   std::uint64_t answered = 0;                     // of those, how many have an answer
   std::uint64_t error_bound = ~std::uint64_t{0};  // stop_on_error: the lowest index that failed
-  std::atomic<std::uint32_t> posted{0};  // parcels written while another thread drove, that no worker has yet
-  std::atomic<bool> stopped{false};      // a task failed and stop_on_error is set
+  std::atomic<std::uint32_t> posted{0};           // parcels written while another thread drove, that no worker has yet
+  std::atomic<bool> stopped{false};               // a task failed and stop_on_error is set
   std::exception_ptr withdrawn;                   // set: the error of tasks that have not begun
   std::atomic<std::uint64_t> completed{0};
-  std::atomic<double> task_ns{0};  // measured; 0: not yet
-  std::atomic<bool> done{false};   // the input has ended and every task is answered
+  std::atomic<double> task_ns{0};         // measured; 0: not yet
+  std::atomic<bool> done{false};          // the input has ended and every task is answered
   std::atomic<bool> wants_finish{false};  // finished() shall be called
   std::atomic<int> references{1};
 };

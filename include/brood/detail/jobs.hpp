@@ -1,6 +1,9 @@
 // The jobs behind the verbs: what a call keeps of its types.
 #pragma once
 
+#include <brood/detail/job.hpp>
+#include <brood/detail/range.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -9,9 +12,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <brood/detail/job.hpp>
-#include <brood/detail/range.hpp>
 
 namespace brood::detail {
 
@@ -165,9 +165,8 @@ class ApplyJob : public Job {
   static void fill(Job& job, FrameWriter& frame) {
     auto& self = static_cast<ApplyJob&>(job);
     wire::Writer& writer = frame.begin(true);
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      (wire::save(writer, std::get<I>(self.args_)), ...);
-    }(std::index_sequence_for<Args...>{});
+    [&]<std::size_t... I>(std::index_sequence<I...>) { (wire::save(writer, std::get<I>(self.args_)), ...); }
+    (std::index_sequence_for<Args...>{});
     frame.end();
     job.input_done = true;
   }

@@ -1,14 +1,14 @@
 // Reading the input of a call, element by element.
 #pragma once
 
+#include <brood/detail/job.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <brood/detail/job.hpp>
 
 namespace brood::detail {
 

@@ -1,6 +1,8 @@
 // The results of imap and imap_unordered.
 #pragma once
 
+#include <brood/detail/async_result.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -10,8 +12,6 @@
 #include <optional>
 #include <utility>
 #include <vector>
-
-#include <brood/detail/async_result.hpp>
 
 namespace brood {
 
@@ -94,7 +94,10 @@ class StreamJobOver final : public StreamJob<R> {
 
  public:
   StreamJobOver(F f, wire::FunctionRef (*make_ref)(const F&), Range&& range, bool ordered, std::size_t most)
-      : Base(kOps, wire::FunctionRef{}, ordered, most), f_(std::move(f)), range_(static_cast<Range&&>(range)), input_(range_) {
+      : Base(kOps, wire::FunctionRef{}, ordered, most),
+        f_(std::move(f)),
+        range_(static_cast<Range&&>(range)),
+        input_(range_) {
     this->function = make_ref(f_);
     take_size(*this, range_);
   }

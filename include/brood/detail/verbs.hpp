@@ -1,11 +1,10 @@
 // The bodies of the pool's verbs: each packs a job and calls the engine.
 #pragma once
 
-#include <brood/pool.hpp>
-
 #include <brood/detail/async_result.hpp>
 #include <brood/detail/jobs.hpp>
 #include <brood/detail/result_stream.hpp>
+#include <brood/pool.hpp>
 
 namespace brood::detail {
 
@@ -28,9 +27,10 @@ inline constexpr bool check_call = [] {
 }();
 template <class F, class Item>
 inline constexpr bool check_starmap = [] {
-  static_assert(SpreadCall<F, Item>::kPossible,
-                "brood: the task's function cannot be called with these arguments (the tuples' elements as they arrive in the "
-                "worker: decayed, and string literals as std::string)");
+  static_assert(
+      SpreadCall<F, Item>::kPossible,
+      "brood: the task's function cannot be called with these arguments (the tuples' elements as they arrive in the "
+      "worker: decayed, and string literals as std::string)");
   return SpreadCall<F, Item>::kPossible;
 }();
 
@@ -135,8 +135,9 @@ auto Verbs::stream(F&& f, Range&& range, bool ordered, const char* verb) const -
       const std::size_t size = static_cast<std::size_t>(std::ranges::size(range));
       most = most < size ? most : (size > 0 ? size : 1);
     }
-    auto* const job = new StreamJobOver<R, Range, Callable>(
-        static_cast<F&&>(f), &make_function_ref<Callable, false, item_t<Range>>, static_cast<Range&&>(range), ordered, most);
+    auto* const job =
+        new StreamJobOver<R, Range, Callable>(static_cast<F&&>(f), &make_function_ref<Callable, false, item_t<Range>>,
+                                              static_cast<Range&&>(range), ordered, most);
     ResultStream<R> result(engine_, job, options_.window);
     set_options(*job, options_);
     engine::open(engine(), *job, verb);
