@@ -1,10 +1,4 @@
 // What may arrive as a task's arguments: the worker answers each task with a value or an error, in order, and goes on.
-#include "os/event.hpp"
-#include "pool/functions.hpp"
-#include "pool/worker.hpp"
-#include "wire/exception.hpp"
-#include "wire/frame.hpp"
-
 #include <brood/archive.hpp>
 
 #include <cstdint>
@@ -14,6 +8,12 @@
 #include <span>
 #include <string>
 #include <vector>
+
+#include "os/event.hpp"
+#include "pool/functions.hpp"
+#include "pool/worker.hpp"
+#include "wire/exception.hpp"
+#include "wire/frame.hpp"
 
 namespace {
 

@@ -1,7 +1,5 @@
-// What a damaged worker may write: records, positions, its ledger, in any order, and its death. The dispatcher must kill
-// it or be content, and answer every task exactly once.
-#include "pool/dispatcher.hpp"
-
+// What a damaged worker may write: records, positions, its ledger, in any order, and its death. The dispatcher must
+// kill it or be content, and answer every task exactly once.
 #include <brood/error.hpp>
 
 #include <cstdint>
@@ -11,6 +9,8 @@
 #include <span>
 #include <string>
 #include <vector>
+
+#include "pool/dispatcher.hpp"
 
 namespace {
 
@@ -178,8 +178,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   channel::PoolPage page(page_memory.get(), os::Access::read_write);
   os::Event doorbell;
   Functions functions;
-  Dispatcher dispatcher({.processes = 1, .cpus = 1, .initializer = nullptr, .finalizer = nullptr}, backend, page, doorbell,
-                        [](Job& job) { static_cast<CountingJob&>(job).ended = true; }, [] {});
+  Dispatcher dispatcher(
+      {.processes = 1, .cpus = 1, .initializer = nullptr, .finalizer = nullptr}, backend, page, doorbell,
+      [](Job& job) { static_cast<CountingJob&>(job).ended = true; }, [] {});
   dispatcher.start();
   int (*const function)(int) = &any_task;
   CountingJob job(detail::make_function_ref<int (*)(int), false, int>(function));

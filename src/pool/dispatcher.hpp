@@ -146,7 +146,7 @@ class Dispatcher {
   void revoke(WorkerSlot& worker);
   void end_revocation(WorkerSlot& worker);
   void kill(WorkerSlot& worker) noexcept;
-  void break_pool(std::exception_ptr error);
+  void break_pool(const std::exception_ptr& error);
 
   void enter_busy(WorkerSlot& worker);
   void update_lane(WorkerSlot& worker);

@@ -91,10 +91,10 @@ std::optional<WorkerEvent> LocalBackend::next_event() {
         out.status = event->status;
         if (current) children_.erase(child);
     }
-    events_.push_back(std::move(out));
+    events_.push_back(out);
   }
   if (events_.empty()) return std::nullopt;
-  WorkerEvent event = std::move(events_.front());
+  const WorkerEvent event = events_.front();
   events_.pop_front();
   return event;
 }

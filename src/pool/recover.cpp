@@ -333,7 +333,7 @@ void Dispatcher::kill(WorkerSlot& worker) noexcept {
   backend_.kill(worker.slot);
 }
 
-void Dispatcher::break_pool(std::exception_ptr error) {
+void Dispatcher::break_pool(const std::exception_ptr& error) {
   if (broken_) return;
   broken_ = error;
   fail_all(error);

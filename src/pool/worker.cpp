@@ -216,7 +216,7 @@ class Worker final : private wire::Answer, private wire::Source {
         std::uint32_t rest = 0;
         wire::Reader reader({}, header.length(), *this);
         reader.read(&rest, sizeof rest);
-        run_task(callable, std::move(reader));
+        run_task(callable, reader);
       } catch (const ArchiveError&) {
         // run_task answers for everything that can be wrong with the arguments.
       }

@@ -148,8 +148,7 @@ TEST_F(AsyncResults, OutlivesATerminatedPool) {
   EXPECT_THROW(second.get(), Cancelled);
 }
 
-// --- cancel
-// -----------------------------------------------------------------------------------------------------------
+// --- cancel ------------------------------------------------------------------------------------------------
 
 TEST_F(AsyncResults, CancelBeforeItRuns) {
   auto first = pool_.apply_async(gate(), 1);

@@ -95,8 +95,8 @@ TEST_F(Callables, ArgumentsByEveryKindOfReference) {
 }
 
 TEST_F(Callables, LambdasThatCaptureByValue) {
-  const int offset = 1000;
-  const double scale = 0.5;
+  int offset = 1000;
+  double scale = 0.5;
   struct Plain {
     int a, b;
     char text[8];

@@ -177,8 +177,7 @@ TEST(InheritedPool, InTasksOfAnotherPool) {
   expect_works(outer);
 }
 
-// --- a fork in the midst of other threads
-// ------------------------------------------------------------------------------
+// --- a fork in the midst of other threads ------------------------------------------------------------------
 
 TEST(BusyParent, ThreadsThatHoldLocks) {
   std::atomic<bool> stop{false};

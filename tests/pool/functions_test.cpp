@@ -1,15 +1,15 @@
 // The functions of a pool: their numbers, and functions of libraries that workers have not opened.
 #include "pool/functions.hpp"
 
-#include "pool/support.hpp"
-#include "wire/elf_image.hpp"
-#include "wire/function/library.hpp"
-
 #include <dlfcn.h>
 
 #include <filesystem>
 #include <set>
 #include <thread>
+
+#include "pool/support.hpp"
+#include "wire/elf_image.hpp"
+#include "wire/function/library.hpp"
 
 namespace brood::pool_tests {
 namespace {
@@ -55,7 +55,7 @@ TEST(PoolFunctions, APermanentOneIsOneEntry) {
 
 TEST(PoolFunctions, NumbersAreUsedAgainInANewGeneration) {
   Functions functions;
-  const int by = 3;
+  int by = 3;
   const auto with_state = [by](int x) { return x + by; };
   Function* const first = functions.obtain(ref_of(with_state));
   const std::uint32_t number = first->number, generation = first->generation;
@@ -160,7 +160,8 @@ TEST(PoolFunctions, AnotherSignatureIsAClearError) {
   engine::leave(*engine.get(), false);
 }
 
-// --- libraries --------------------------------------------------------------------------------------------------------
+// --- libraries
+// --------------------------------------------------------------------------------------------------------
 
 class PoolLibrary : public ::testing::Test {
  protected:

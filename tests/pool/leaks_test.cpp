@@ -247,8 +247,7 @@ TEST(Leaks, OutOfDescriptors) {
   EXPECT_EQ(code, 0);
 }
 
-// --- an idle pool uses no CPU
-// -----------------------------------------------------------------------------------------
+// --- an idle pool uses no CPU ------------------------------------------------------------------------------
 
 TEST(IdlePool, UsesNoCpu) {
   Pool pool(3);

@@ -188,8 +188,7 @@ TEST_F(RemoteExceptions, ThatWentThroughAnotherPool) {
   EXPECT_NE(error.message().find("from deep inside"), std::string::npos);
 }
 
-// --- where they come out
-// ----------------------------------------------------------------------------------------------
+// --- where they come out -----------------------------------------------------------------------------------
 
 int fail_at_multiples_of_10(int x) {
   if (x % 10 == 0) throw std::out_of_range("bad " + std::to_string(x));

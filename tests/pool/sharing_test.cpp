@@ -2,6 +2,7 @@
 //
 // No test looks at a clock: a task that would be overtaken waits for those that should overtake it. If they do not, the
 // test never ends.
+#include <algorithm>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -80,8 +81,8 @@ TEST_F(Sharing, OneSlowElementInStreams) {
       EXPECT_EQ(got, negated(100));
       got.clear();
       for (const int x : list.imap_unordered(slow_one(slow, 100), numbers(100))) got.push_back(x);
-      EXPECT_EQ(got.size(), 100U);
-      EXPECT_EQ(got.back(), -slow);
+      std::sort(got.rbegin(), got.rend());
+      EXPECT_EQ(got, negated(100));
     }
   }
 }

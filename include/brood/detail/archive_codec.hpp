@@ -66,14 +66,14 @@ template <class T>
 T make_one(Reader& reader);
 
 template <class T>
-void replace(T& value, T&& fresh) {
+void replace(T& value, T&& fresh) {  // T is not deduced from `fresh`: always an rvalue
   if constexpr (std::is_move_assignable_v<T>) {
-    value = std::move(fresh);
+    value = static_cast<T&&>(fresh);
   } else {
     static_assert(std::is_nothrow_move_constructible_v<T>,
                   "brood: a value with const members can only be loaded into when its move constructor is noexcept");
     value.~T();
-    ::new (static_cast<void*>(__builtin_addressof(value))) T(std::move(fresh));
+    ::new (static_cast<void*>(__builtin_addressof(value))) T(static_cast<T&&>(fresh));
   }
 }
 

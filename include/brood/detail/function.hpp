@@ -309,7 +309,8 @@ class Task {
   Task() = default;
   template <class F>
   requires(!std::is_same_v<std::remove_cvref_t<F>, Task> && detail::callable_with<std::decay_t<F>>)
-      Task(F&& f) {  // NOLINT(google-explicit-constructor): PoolOptions{.initializer = setup}
+      // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): the constraint leaves copies alone
+      Task(F&& f) {  // implicit: PoolOptions{.initializer = setup}
     const std::decay_t<F> callable(static_cast<F&&>(f));
     const wire::FunctionRef ref = detail::make_function_ref<std::decay_t<F>, false>(callable);
     wire::Writer state;

@@ -61,11 +61,12 @@ class StreamJob : public Job {
     slot.value.emplace(read_result<R>(reader));
     self.arrive(slot);
   }
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): the engine hands it over
   static void error(Job& job, std::uint64_t index, std::exception_ptr what) {
     auto& self = static_cast<StreamJob&>(job);
     Slot& slot = self.slots_[static_cast<std::size_t>((self.ordered_ ? index : self.arrived_) % self.slots_.size())];
     slot.value.reset();
-    slot.error = std::move(what);
+    slot.error = static_cast<std::exception_ptr&&>(what);
     self.arrive(slot);
   }
   static bool satisfied(Job& job) {
