@@ -117,6 +117,12 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   const auto something_came = [&] {
     if (attention_.load(std::memory_order_relaxed)) return true;
     if (blocked_ > 0 && unblock()) return true;
+    // A definition streams to a worker that has no task, and so is not among the busy ones.
+    if (streaming_ > 0 && std::any_of(workers_.begin(), workers_.end(), [](const auto& worker) {
+          return worker->outgoing != nullptr && worker->life == WorkerSlot::Life::alive && has_room(*worker);
+        })) {
+      return true;
+    }
     return std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) { return calls(*worker); });
   };
   const bool coarse = std::any_of(busy_.begin(), busy_.end(), [](const WorkerSlot* worker) { return worker->coarse; });

@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -118,6 +119,7 @@ class Dispatcher {
   void take_records(WorkerSlot& worker, std::span<const std::byte> window);
   void begin_incoming(WorkerSlot& worker, wire::Record record);
   void take_incoming(WorkerSlot& worker, std::span<const std::byte> window);
+  void learn_pid(WorkerSlot& worker);
   static void check_turn(WorkerSlot& worker, wire::Record record);
   void handle(WorkerSlot& worker, wire::Record record, std::span<const std::byte> payload);
   void handle_declined(WorkerSlot& worker, std::uint64_t count);
@@ -190,7 +192,8 @@ class Dispatcher {
   Job* mine_ = nullptr;  // the job of the thread that owns the dispatcher now
   std::atomic<bool> attention_{false};
   std::atomic<bool> ended_{false};
-  std::vector<Job*> failing_;  // a task failed, and those after it are not wanted any more
+  std::deque<WorkerEvent> later_;  // events that were read while one of them was looked for
+  std::vector<Job*> failing_;      // a task failed, and those after it are not wanted any more
 };
 
 }  // namespace brood::engine

@@ -1,10 +1,12 @@
 // How answers come back from the workers.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <new>
 #include <string>
 #include <utility>
 
+#include "os/poll.hpp"
 #include "pool/dispatcher.hpp"
 #include "wire/exception.hpp"
 
@@ -116,6 +118,21 @@ void Dispatcher::take_incoming(WorkerSlot& worker, std::span<const std::byte> wi
   count_answer(*job);
 }
 
+// A worker may fail its first task before the news of its start was read.
+void Dispatcher::learn_pid(WorkerSlot& worker) {
+  const os::Deadline deadline = os::Deadline::after(std::chrono::milliseconds(100));
+  while (worker.pid == 0 && !ended()) {
+    while (auto event = backend_.next_event()) {
+      if (event->kind == WorkerEvent::Kind::started) {
+        handle_event(*event);
+      } else {
+        later_.push_back(*event);
+      }
+    }
+    if (worker.pid != 0 || backend_.event_fd() < 0 || !os::wait_readable(backend_.event_fd(), deadline)) return;
+  }
+}
+
 // Before anything is done with a record: whether it can be meant.
 void Dispatcher::check_turn(WorkerSlot& worker, wire::Record record) {
   using Status = wire::RecordStatus;
@@ -152,6 +169,7 @@ void Dispatcher::handle(WorkerSlot& worker, wire::Record record, std::span<const
   const std::uint64_t index = sent.first + sent.answered;
   std::exception_ptr error;
   if (is_error) {
+    if (worker.pid == 0) learn_pid(worker);
     wire::Reader reader(payload);
     error = wire::load_exception(reader, worker.pid, index);
   }

@@ -58,6 +58,12 @@ void Dispatcher::begin_worker(WorkerSlot& worker) {
 bool Dispatcher::look_after_workers() {
   if (ended()) return false;
   bool any = false;
+  while (!later_.empty()) {
+    const WorkerEvent event = later_.front();
+    later_.pop_front();
+    handle_event(event);
+    any = true;
+  }
   while (auto event = backend_.next_event()) {
     any = true;
     handle_event(*event);
@@ -230,7 +236,6 @@ void Dispatcher::drop_failing() {
   while (!failing_.empty()) {
     Job* const job = failing_.back();
     failing_.pop_back();
-    withdraw(*job);
     const std::uint64_t bound = job->error_bound;
     ParcelQueue kept;
     ParcelQueue dropped;
@@ -238,6 +243,7 @@ void Dispatcher::drop_failing() {
       (parcel->job == job && parcel->first >= bound ? dropped : kept).push(parcel);
     }
     pending_.append(kept);
+    withdraw(*job);  // what comes back is dropped there; with the last of it the job may be gone
     while (Parcel* const parcel = dropped.pop()) drop_parcel(parcel);
   }
 }

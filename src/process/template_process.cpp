@@ -227,8 +227,14 @@ std::optional<ChildEvent> TemplateProcess::receive(bool wait) {
   ReplyMessage reply{};
   std::size_t length = 0;
   std::vector<os::Fd> fds;
-  const auto received =
-      os::receive_message(socket_.get(), std::as_writable_bytes(std::span(&reply, 1)), length, fds, wait);
+  os::Received received = os::Received::message;
+  try {
+    received = os::receive_message(socket_.get(), std::as_writable_bytes(std::span(&reply, 1)), length, fds, wait);
+  } catch (const std::system_error&) {
+    // The message came, but its descriptor found no room here: the child is known by its pid only.
+    if (reply.kind != kSpawned) throw;
+    length = sizeof reply;
+  }
   if (received == os::Received::nothing) return std::nullopt;
   ChildEvent event;
   if (received == os::Received::end || length != sizeof reply) {

@@ -143,8 +143,9 @@ TEST_F(CodecFailures, InWhatIsBound) {
 
 // After bytes that go in both directions are already on their way.
 TEST_F(CodecFailures, LateInALargeValue) {
-  const auto mines = [](Place place) {
-    std::vector<Mine> all(200'000, Mine(1, Place::nowhere));
+  const std::size_t count = scaled(100'000);
+  const auto mines = [count](Place place) {
+    std::vector<Mine> all(count, Mine(1, Place::nowhere));
     all.back() = Mine(13, place);
     return all;
   };
@@ -153,7 +154,7 @@ TEST_F(CodecFailures, LateInALargeValue) {
        {Place::save_in_caller, Place::load_in_worker, Place::save_in_worker, Place::load_in_caller}) {
     expect_remote_or_domain_error([&] { pool_.apply(echo_all, mines(place)); });
     expect_remote_or_domain_error([&] { pool_.apply_async(echo_all, mines(place)).get(); });
-    EXPECT_EQ(pool_.apply(echo_all, mines(Place::nowhere)).size(), 200'000U);
+    EXPECT_EQ(pool_.apply(echo_all, mines(Place::nowhere)).size(), count);
   }
   expect_works(pool_);
 }

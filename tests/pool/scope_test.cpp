@@ -339,7 +339,7 @@ TEST_F(Scope, TerminateAtExitWithQueuesFull) {
 // exit() in a thread while others wait in the pool.
 TEST_F(Scope, ExitWhileOtherThreadsWait) {
   const int code = run_in_child([] {
-    static Pool pool(2);
+    static Pool& pool = *new Pool(2);  // never destroyed: others are using it
     for (int t = 0; t < 3; ++t) {
       std::thread([] {
         try {

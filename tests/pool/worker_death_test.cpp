@@ -135,7 +135,9 @@ TEST(IdleWorker, Killed) {
   ::kill(pids.front(), SIGKILL);
   ASSERT_TRUE(eventually([&] { return !is_running(pids.front()); }));
   expect_works(pool);  // it was dead before the first task
-  EXPECT_TRUE(eventually([&] { return pool.stats().restarts == 4U; }));
+  // The fourth may have hit one of the first three.
+  EXPECT_TRUE(eventually([&] { return pool.stats().restarts >= 3U; }));
+  EXPECT_LE(pool.stats().restarts, 4U);
 }
 
 TEST(IdleWorker, KilledBeforeItIsReady) {
