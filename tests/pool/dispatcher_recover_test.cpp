@@ -412,6 +412,30 @@ TEST(DispatcherEvents, AWorkerThatIsSlowToDie) {
   EXPECT_EQ(job.answers(), 2U);
 }
 
+// An error needs the pid of its worker, and so the news of its start. Whatever else is read on the way there is not
+// forgotten: here the dispatcher would sleep for ever.
+TEST(DispatcherEvents, NewsThatAreReadEarlyAreNotForgotten) {
+  Rig rig({.processes = 2, .cpus = 2});
+  rig.backend.tells_starts = false;
+  rig.dispatcher->start();
+  NotingJob job;
+  rig.submit(job, texts(2));
+  rig.settle();
+  for (const unsigned slot : {0U, 1U}) {
+    ASSERT_TRUE(rig.worker(slot).next_tasks());
+    rig.worker(slot).take();
+  }
+  rig.worker(0).fail(std::runtime_error("no"));
+  rig.backend.die(1, -9);
+  rig.backend.tell(Kind::started, 0);
+  rig.dispatcher->step(nullptr);
+  EXPECT_EQ(job.indices_of<RemoteError>().size(), 1U);
+  while (job.ended == 0) {
+    if (!rig.dispatcher->step(nullptr)) rig.dispatcher->rest(nullptr, os::Deadline::never());
+  }
+  EXPECT_EQ(job.indices_of<WorkerDied>().size(), 1U);
+}
+
 // --- the end
 // ----------------------------------------------------------------------------------------------------------
 

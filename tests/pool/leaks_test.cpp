@@ -105,7 +105,8 @@ TEST(Leaks, ReplacedWorkers) {
   for (std::size_t i = 0; i < scaled(100); ++i) kill_all();
   EXPECT_EQ(count_fds(), fds);
   EXPECT_LE(count_mappings(), mappings + 40);
-  EXPECT_TRUE(eventually([] { return descendants_of(::getpid()).size() == 3; }));  // the template and two; no zombies
+  // The template process and two workers; no zombies.
+  EXPECT_TRUE(eventually([&] { return pool.pids().size() == 2 && descendants_of(::getpid()).size() == 3; }));
 }
 
 TEST(Leaks, SoakManyPools) {
