@@ -143,8 +143,7 @@ TEST(Link, ThePoolPage) {
             -SIGSEGV);
 }
 
-// --- sleep and wake
-// ---------------------------------------------------------------------------------------------------
+// --- sleep and wake ------------------------------------------------------------------------------------------------
 
 TEST(Link, SleepEndsWhenTheWordHasMovedAlready) {
   const os::Fd memory = make_channel_memory(kSmall);

@@ -135,8 +135,7 @@ TEST(Ring, RandomStepsKeepEveryByte) {
   }
 }
 
-// --- the other end lies
-// -----------------------------------------------------------------------------------------------
+// --- the other end lies --------------------------------------------------------------------------------------------
 
 // Every value that is not between what was consumed and what fits.
 TEST(Ring, AReaderRefusesAnImpossibleWriter) {

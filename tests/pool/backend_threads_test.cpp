@@ -96,8 +96,7 @@ TEST(ThreadWorkers, SmallRings) {
   EXPECT_EQ(pool.apply(longer, std::string(500'000, 'x')).size(), 500'001U);
 }
 
-// --- starts
-// -----------------------------------------------------------------------------------------------------------
+// --- starts --------------------------------------------------------------------------------------------------------
 
 TEST(ThreadWorkers, SlowToStart) {
   ThreadScript script;
@@ -115,7 +114,7 @@ TEST(ThreadWorkers, TheFirstStartsFail) {
   EXPECT_GE(ThreadBackend::starts.load(), 6U);
 }
 
-// --- deaths at chosen points -----------------------------------------------------------------------------------------
+// --- deaths at chosen points ---------------------------------------------------------------------------------------
 
 enum class Point { before_ready, before_take, after_take, after_commit, in_a_large_result, damaged };
 

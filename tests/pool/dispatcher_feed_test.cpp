@@ -233,7 +233,7 @@ TEST(DispatcherFeed, AnInputThatThrowsEndsTheJobWithWhatItGave) {
   }
 }
 
-// --- what is larger than the ring ------------------------------------------------------------------------------------
+// --- what is larger than the ring ----------------------------------------------------------------------------------
 
 std::string pattern(std::size_t size) {
   std::string text(size, '\0');

@@ -199,8 +199,7 @@ TEST_P(DispatcherDeath, AfterTheJobWasAbandoned) {
 INSTANTIATE_TEST_SUITE_P(Frames, DispatcherDeath, ::testing::Bool(),
                          [](const auto& test) { return test.param ? "One" : "Five"; });
 
-// --- starts
-// -----------------------------------------------------------------------------------------------------------
+// --- starts --------------------------------------------------------------------------------------------------------
 
 TEST(DispatcherStart, AWorkerThatCouldNotBeStartedIsTriedAgain) {
   Rig rig({.processes = 2});
@@ -349,8 +348,7 @@ TEST(DispatcherStart, SomeDeathsInTheInitializerDoNot) {
   EXPECT_FALSE(rig.dispatcher->broken());
 }
 
-// --- events that do not fit
-// -------------------------------------------------------------------------------------------
+// --- events that do not fit ----------------------------------------------------------------------------------------
 
 TEST(DispatcherEvents, EventsOfAnEarlierWorkerAreIgnored) {
   Rig rig({.processes = 1});
@@ -436,8 +434,7 @@ TEST(DispatcherEvents, NewsThatAreReadEarlyAreNotForgotten) {
   EXPECT_EQ(job.indices_of<WorkerDied>().size(), 1U);
 }
 
-// --- the end
-// ----------------------------------------------------------------------------------------------------------
+// --- the end -------------------------------------------------------------------------------------------------------
 
 TEST(DispatcherEnd, FailAllAnswersEverything) {
   Rig rig({.processes = 2, .cpus = 2});

@@ -164,8 +164,7 @@ TEST_F(DispatcherShare, TheOneWhoGotThemMayDieToo) {
   EXPECT_EQ(job.values.size(), 5U);
 }
 
-// --- cancel
-// -----------------------------------------------------------------------------------------------------------
+// --- cancel --------------------------------------------------------------------------------------------------------
 
 TEST_F(DispatcherShare, CancelBeforeAnyBegan) {
   give(job, 5, false);
@@ -240,8 +239,7 @@ TEST_F(DispatcherShare, CancelSparesOtherJobs) {
   EXPECT_EQ(job.indices_of<Cancelled>().size(), 2U);
 }
 
-// --- a call that ends with its first error
-// -----------------------------------------------------------------------------
+// --- a call that ends with its first error -------------------------------------------------------------------------
 
 TEST_F(DispatcherShare, WhatComesAfterAFailureIsDropped) {
   job.stop_on_error = true;

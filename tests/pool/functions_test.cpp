@@ -160,8 +160,7 @@ TEST(PoolFunctions, AnotherSignatureIsAClearError) {
   engine::leave(*engine.get(), false);
 }
 
-// --- libraries
-// --------------------------------------------------------------------------------------------------------
+// --- libraries -----------------------------------------------------------------------------------------------------
 
 class PoolLibrary : public ::testing::Test {
  protected:

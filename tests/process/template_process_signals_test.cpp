@@ -21,7 +21,7 @@ void on_signal(int) {}
 
 bool is_blocked(const sigset_t& set, int signal) { return sigismember(&set, signal) == 1; }
 
-// --- what children have of the caller's signals ---------------------------------------------------------------------
+// --- what children have of the caller's signals --------------------------------------------------------------------
 
 TEST(TemplateSignals, ChildrenHaveTheCallersSignals) {
   EXPECT_EQ(run_in_child([] {
@@ -99,7 +99,7 @@ TEST(TemplateSignals, TheTemplateOutlivesWhatIsSentToTheGroup) {
   EXPECT_EQ(parent.status_of_child().code, 0);
 }
 
-// --- the end, from both sides ----------------------------------------------------------------------------------------
+// --- the end, from both sides --------------------------------------------------------------------------------------
 
 TEST(TemplateEnd, TerminateKillsEverybody) {
   Pipe alive;
@@ -271,7 +271,7 @@ TEST(TemplateEnd, TheTemplateIsKilledWhileItStartsChildren) {
   }
 }
 
-// --- threads ---------------------------------------------------------------------------------------------------------
+// --- threads -------------------------------------------------------------------------------------------------------
 
 TEST(TemplateThreads, ChildrenOutliveTheThreadThatMadeThem) {
   Pipe go;

@@ -223,8 +223,7 @@ TEST(TemplateProcess, ManyCyclesLeaveNothing) {
   EXPECT_FALSE(has_children());
 }
 
-// --- what can fail
-// ----------------------------------------------------------------------------------------------------
+// --- what can fail -------------------------------------------------------------------------------------------------
 
 pid_t spared = 0;  // faults happen in its children only
 os::Call failing{};

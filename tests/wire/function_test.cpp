@@ -309,8 +309,7 @@ TEST(FunctionRecords, NoCallableIsNoFunction) {
   EXPECT_THROW(definition_of<int>(null), ProcessError);
 }
 
-// --- libraries
-// --------------------------------------------------------------------------------------------------------
+// --- libraries -----------------------------------------------------------------------------------------------------
 
 class FunctionLibrary : public Functions {
  protected:
