@@ -115,7 +115,7 @@ bool Dispatcher::step(Job* mine) {
 void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   mine_ = mine;
   const auto something_came = [&] {
-    if (attention_.load(std::memory_order_relaxed)) return true;
+    if (attention_.load(std::memory_order_relaxed) || !later_.empty()) return true;
     if (blocked_ > 0 && unblock()) return true;
     // A definition streams to a worker that has no task, and so is not among the busy ones.
     if (streaming_ > 0 && std::any_of(workers_.begin(), workers_.end(), [](const auto& worker) {

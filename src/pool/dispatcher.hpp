@@ -93,7 +93,8 @@ class Dispatcher {
  private:
   // feed.cpp
   bool feed();
-  bool has_source() noexcept;
+  bool has_source() const noexcept;
+  bool has_input() const noexcept;
   WorkerSlot* pick() noexcept;
   bool next_task_is_fast() const noexcept;
   bool feed_worker(WorkerSlot& worker);
@@ -109,6 +110,7 @@ class Dispatcher {
   void block(WorkerSlot& worker) noexcept;
   void begin_stream(WorkerSlot& worker, Parcel* parcel) noexcept;
   void end_stream(WorkerSlot& worker) noexcept;
+  void skip_outgoing(WorkerSlot& worker) noexcept;
   void note_departure(Job& job) noexcept;
   void drop_parcel(Parcel* parcel);
   std::uint64_t chunk_for(const Job& job, const Function& function) const noexcept;
@@ -188,6 +190,7 @@ class Dispatcher {
   bool stopping_ = false;
   bool news_ = false;
   bool fed_ = false;
+  bool input_is_next_ = false;  // a posted task was sent last: it is the turn of mine_'s input
   std::exception_ptr broken_;
   Job* mine_ = nullptr;  // the job of the thread that owns the dispatcher now
   std::atomic<bool> attention_{false};

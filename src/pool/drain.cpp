@@ -206,7 +206,11 @@ void Dispatcher::step_over(WorkerSlot& worker) {
   ++sent.answered;
   worker.load_ns -= static_cast<double>(sent.task_ns);
   if (sent.answered < sent.count) return;
-  if (sent.parcel != nullptr) release(sent.parcel);
+  if (sent.parcel != nullptr && sent.parcel == worker.outgoing) {
+    skip_outgoing(worker);
+  } else if (sent.parcel != nullptr) {
+    release(sent.parcel);
+  }
   worker.sent.pop();
 }
 

@@ -23,11 +23,13 @@ constexpr std::size_t kMinWindow = 512;
 
 }  // namespace
 
-bool Dispatcher::has_source() noexcept {
-  if (stopping_ || broken_ || ended()) return false;
-  return !pending_.empty() ||
-         (mine_ != nullptr && !mine_->input_done && !mine_->stopped.load(std::memory_order_relaxed) &&
-          mine_->next_index < mine_->window_end);
+bool Dispatcher::has_source() const noexcept {
+  return !stopping_ && !broken_ && !ended() && (!pending_.empty() || has_input());
+}
+
+bool Dispatcher::has_input() const noexcept {
+  return mine_ != nullptr && !mine_->input_done && !mine_->stopped.load(std::memory_order_relaxed) &&
+         mine_->next_index < mine_->window_end;
 }
 
 // Idle workers first, the most recently used of them: it may still be awake, and its memory is warm. But waking one
@@ -122,7 +124,10 @@ void Dispatcher::block(WorkerSlot& worker) noexcept {
 bool Dispatcher::feed_worker(WorkerSlot& worker) {
   bool fed = false;
   while (has_source() && worker.outgoing == nullptr && (worker.outstanding() == 0 || worker.load_ns < kFullNs)) {
-    if (Parcel* const parcel = pending_.front()) {
+    // In turn, so that neither the tasks that others post nor the input of the thread at work wait for ever.
+    Parcel* const parcel = input_is_next_ && has_input() ? nullptr : pending_.front();
+    input_is_next_ = parcel != nullptr;
+    if (parcel != nullptr) {
       if (parcel->job != nullptr && !parcel->job->withdrawn && parcel->first < parcel->job->error_bound) {
         if (!send_parcel(worker, parcel)) break;
         fed = true;
@@ -229,6 +234,17 @@ void Dispatcher::end_stream(WorkerSlot& worker) noexcept {
   --streaming_;
 }
 
+// The task was answered before its arguments were read: what is left of them is only got past, and the memory they
+// stand in may go.
+void Dispatcher::skip_outgoing(WorkerSlot& worker) noexcept {
+  std::size_t left = static_cast<std::size_t>(worker.outgoing->length()) - worker.outgoing_offset;
+  for (std::size_t p = 0; p < worker.outgoing_piece; ++p) left -= worker.outgoing->piece(p).size();
+  worker.outgoing->clear();
+  worker.outgoing_is_ours = true;
+  worker.outgoing_piece = worker.outgoing_offset = 0;
+  worker.outgoing_padding += left;
+}
+
 void Dispatcher::put_header(WorkerSlot& worker, std::byte* at, wire::FrameKind kind, std::uint32_t function,
                             std::uint32_t count, std::uint64_t length) {
   const wire::FrameHeader header = wire::make_frame_header(kind, function, count, length);
@@ -317,9 +333,17 @@ bool Dispatcher::stream_out(WorkerSlot& worker) {
     }
   }
   if (worker.outgoing_piece == parcel.pieces()) {
-    const auto window = ring.window(worker.outgoing_padding);
-    if (window.size() >= worker.outgoing_padding) {
-      ring.publish(worker.outgoing_padding);
+    // The padding, or what is left of arguments that nobody reads: any bytes will do.
+    while (worker.outgoing_padding > 0) {
+      const std::size_t worthwhile = std::min(worker.outgoing_padding, ring.capacity() / 8);
+      const auto window = ring.window(worthwhile);
+      if (window.size() < worthwhile) break;
+      const std::size_t count = std::min(worker.outgoing_padding, window.size());
+      ring.publish(count);
+      worker.outgoing_padding -= count;
+      moved = true;
+    }
+    if (worker.outgoing_padding == 0) {
       end_stream(worker);
       worker.link->words().wants_space.store(0, std::memory_order_relaxed);
       moved = true;

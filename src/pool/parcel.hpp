@@ -41,6 +41,11 @@ class Parcel {
   void take(wire::Writer&& writer, std::span<const std::byte> window);
   // The payload of another parcel that will not be sent any more.
   void take_payload(Parcel& other) noexcept;
+  // Lets go of the payload.
+  void clear() noexcept {
+    hold_.reset();
+    length_ = 0;
+  }
   // Copies what is not owned, so that the parcel outlives the caller's memory.
   void detach();
 

@@ -1,5 +1,6 @@
 // Values that fail on their way: while they are written or read, in the caller or in the worker, by an exception or by
 // death.
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -155,6 +156,31 @@ TEST_F(CodecFailures, LateInALargeValue) {
     expect_remote_or_domain_error([&] { pool_.apply(echo_all, mines(place)); });
     expect_remote_or_domain_error([&] { pool_.apply_async(echo_all, mines(place)).get(); });
     EXPECT_EQ(pool_.apply(echo_all, mines(Place::nowhere)).size(), count);
+  }
+  expect_works(pool_);
+}
+
+// The error is there while most of the value is still on its way; the caller's memory goes at once.
+TEST_F(CodecFailures, EarlyInALargeValue) {
+  struct Parcel {
+    Mine first;
+    std::vector<double> rest;
+  };
+  const auto parcel = [](Place place) {
+    return std::make_unique<Parcel>(Parcel{Mine(13, place), std::vector<double>(scaled(1'000'000), 1.0)});
+  };
+  const auto echo_it = [](std::unique_ptr<Parcel> x) { return x; };
+  for (const Place place :
+       {Place::save_in_caller, Place::load_in_worker, Place::save_in_worker, Place::load_in_caller}) {
+    for (int round = 0; round < 3; ++round) {
+      expect_remote_or_domain_error([&] { pool_.apply(echo_it, parcel(place)); });
+      expect_remote_or_domain_error([&] { pool_.apply_async(echo_it, parcel(place)).get(); });
+      std::vector<std::unique_ptr<Parcel>> list;
+      list.push_back(parcel(place));
+      expect_remote_or_domain_error([&] { pool_.map(echo_it, list); });
+      list.clear();
+      EXPECT_EQ(pool_.apply(echo_it, parcel(Place::nowhere))->rest.size(), scaled(1'000'000));
+    }
   }
   expect_works(pool_);
 }

@@ -233,6 +233,28 @@ TEST(DispatcherFeed, AnInputThatThrowsEndsTheJobWithWhatItGave) {
   }
 }
 
+// A call that drives must get on with its own input while others keep handing over theirs.
+TEST(DispatcherFeed, NobodyStarves) {
+  Rig rig({.processes = 1, .cpus = 1});
+  rig.start();
+  NotingJob mine, others;
+  mine.input = texts(5);
+  rig.prepare(mine);
+  rig.prepare(others);
+  std::uint64_t handed_over = 0;
+  for (int round = 0; round < 60 && mine.ended == 0; ++round) {
+    while (handed_over < others.answers() + 10) {
+      rig.dispatcher->accept(parcel_of(others, handed_over++, {"x"}, false));
+    }
+    rig.settle(&mine);
+    rig.worker(0).work();
+  }
+  EXPECT_EQ(mine.answers(), 5U);
+  EXPECT_GE(others.answers(), 3U);
+  rig.dispatcher->close(others);
+  rig.finish(&mine);
+}
+
 // --- what is larger than the ring ----------------------------------------------------------------------------------
 
 std::string pattern(std::size_t size) {

@@ -1,56 +1,17 @@
 // Callables named to another process: a fresh one, with other addresses and without the libraries of this one.
-#include <dlfcn.h>
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <numeric>
 #include <string>
 #include <vector>
 
-#include "wire/elf_image.hpp"
-#include "wire/function/definition.hpp"
-#include "wire/function/library.hpp"
+#include "wire/function/other_process.hpp"
 
 namespace brood::wire::testing {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr const char* kChild = "BROOD_FUNCTION_CHILD";  // its two descriptors
-
-struct Parcel {
-  std::string definition, args;
-};
-struct Reply {
-  bool good = false;
-  std::string text;
-};
-
-template <class T>
-void write_to(int fd, const T& value) {
-  const std::string bytes = encoded(value);
-  const std::uint64_t size = bytes.size();
-  EXPECT_EQ(::write(fd, &size, sizeof size), 8);
-  EXPECT_EQ(::write(fd, bytes.data(), size), static_cast<ssize_t>(size));
-}
-template <class T>
-T read_from(int fd) {
-  std::uint64_t size = 0;
-  if (::read(fd, &size, sizeof size) != 8) throw std::runtime_error("the other process has ended");
-  std::string bytes(size, '\0');
-  for (std::size_t at = 0; at < size;) {
-    const ssize_t got = ::read(fd, bytes.data() + at, size - at);
-    if (got <= 0) throw std::runtime_error("the other process has ended");
-    at += static_cast<std::size_t>(got);
-  }
-  return decoded<T>(bytes);
-}
 
 // The other process: this program, started afresh, with this one test.
 TEST(FunctionChild, Answers) {
@@ -75,48 +36,6 @@ TEST(FunctionChild, Answers) {
     write_to(out, reply);
   }
 }
-
-class OtherProcess {
- public:
-  OtherProcess() {
-    int to[2], from[2];
-    EXPECT_EQ(::pipe(to), 0);
-    EXPECT_EQ(::pipe(from), 0);
-    ::fcntl(to[1], F_SETFD, FD_CLOEXEC);
-    ::fcntl(from[0], F_SETFD, FD_CLOEXEC);
-    const std::string fds = std::to_string(to[0]) + "," + std::to_string(from[1]);
-    ::fflush(nullptr);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::setenv(kChild, fds.c_str(), 1);
-      const int null = ::open("/dev/null", O_WRONLY);
-      ::dup2(null, 1);
-      ::execl("/proc/self/exe", "other", "--gtest_filter=FunctionChild.Answers", nullptr);
-      ::_exit(127);
-    }
-    ::close(to[0]);
-    ::close(from[1]);
-    to_ = to[1];
-    from_ = from[0];
-  }
-  OtherProcess(const OtherProcess&) = delete;
-  OtherProcess& operator=(const OtherProcess&) = delete;
-  ~OtherProcess() {
-    ::close(to_);
-    ::close(from_);
-    ::waitpid(pid_, nullptr, 0);
-  }
-
-  // What the call gives there, or the text of its error.
-  Reply call(const std::string& definition, const std::string& args) {
-    write_to(to_, Parcel{definition, args});
-    return read_from<Reply>(from_);
-  }
-
- private:
-  pid_t pid_ = 0;
-  int to_ = -1, from_ = -1;
-};
 
 class Functions : public ::testing::Test {
  protected:
@@ -185,7 +104,7 @@ TEST_F(Functions, Functors) {
 
 TEST_F(Functions, Lambdas) {
   expect_same<int>([](int x) { return x + 1; }, 1);
-  const int a = 5;
+  int a = 5;  // not const: a constant would not be captured
   const double b = 0.5;
   expect_same<double>([a, b](int x) { return a * x + b; }, 3);
   const std::array<char, 100> text{'h', 'i'};
@@ -198,7 +117,7 @@ TEST_F(Functions, LambdasAreNotMixedUp) {
   const auto first = [](int x) { return x + 1; };
   const auto second = [](int x) { return x + 2; };
   const auto like_first = [](int x) { return x + 1; };
-  const int two = 2, three = 3;
+  int two = 2, three = 3;
   const auto by_two = [two](int x) { return x * two; };
   const auto by_three = [three](int x) { return x * three; };
   for (int x = 0; x < 5; ++x) {
@@ -307,113 +226,6 @@ TEST(FunctionRecords, SignaturesDiffer) {
 TEST(FunctionRecords, NoCallableIsNoFunction) {
   int (*const null)(int) = nullptr;
   EXPECT_THROW(definition_of<int>(null), ProcessError);
-}
-
-// --- libraries -----------------------------------------------------------------------------------------------------
-
-class FunctionLibrary : public Functions {
- protected:
-  FunctionLibrary() {
-    std::string folder = (fs::temp_directory_path() / "brood-function-XXXXXX").string();
-    if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    folder_ = fs::canonical(folder);
-    path_ = folder_ / "library.so";
-  }
-  ~FunctionLibrary() override {
-    close();
-    fs::remove_all(folder_);
-  }
-
-  void install(int build) {
-    fs::remove(path_);
-    fs::copy_file(build == 1 ? BROOD_WIRE_FUNCTIONS_1 : BROOD_WIRE_FUNCTIONS_2, path_);
-  }
-  void open() {
-    library_ = ::dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
-    ASSERT_NE(library_, nullptr) << ::dlerror();
-  }
-  void close() {
-    if (library_ != nullptr) ::dlclose(library_);
-    library_ = nullptr;
-  }
-  template <class F>
-  F* symbol(const char* name) {
-    return reinterpret_cast<F*>(::dlsym(library_, name));
-  }
-  std::string definition(LibraryCallable which) {
-    std::string text;
-    symbol<decltype(define_in_library)>("define_in_library")(which, text);
-    return text;
-  }
-
-  fs::path folder_, path_;
-  void* library_ = nullptr;
-};
-
-// The other process has not opened the library; it opens it then.
-TEST_F(FunctionLibrary, IsOpenedWhereItIsNeeded) {
-  install(1);
-  open();
-  const auto call = [&](LibraryCallable which, const std::string& args) {
-    const Reply reply = other.call(definition(which), args);
-    return reply.good ? decoded<int>(reply.text) : (ADD_FAILURE() << reply.text, -1);
-  };
-  EXPECT_EQ(call(kLambda, encoded(6, 7)), 1042);
-  EXPECT_EQ(call(kFunction, encoded(1, 2)), 1003);
-  EXPECT_EQ(call(kBound, encoded(2)), 1042);
-  EXPECT_EQ(call(kMember, encoded(Figure{.side = 4}, 5)), 1020);
-}
-
-// A function of the library, called through a record of the program.
-TEST_F(FunctionLibrary, FunctionsFoundByName) {
-  install(1);
-  open();
-  auto* const function = symbol<decltype(library_function)>("library_function");
-  const Reply reply = other.call(definition_of<int, int>(function), encoded(1, 2));
-  ASSERT_TRUE(reply.good) << reply.text;
-  EXPECT_EQ(decoded<int>(reply.text), 1003);
-}
-
-// The file was replaced by another build since this process opened it.
-TEST_F(FunctionLibrary, ARebuiltFileIsRefused) {
-  install(1);
-  const std::string mine = identity_of_file(path_);
-  open();
-  const std::string one = definition(kLambda), two = definition(kBound);
-  install(2);
-  const std::string theirs = identity_of_file(path_);
-  ASSERT_NE(mine, theirs);
-  for (const std::string& text : {one, two}) {
-    const Reply reply = other.call(text, encoded(1, 2));
-    EXPECT_FALSE(reply.good);
-    EXPECT_NE(reply.text.find(path_.string()), std::string::npos) << reply.text;
-    EXPECT_NE(reply.text.find(mine), std::string::npos) << reply.text;
-    EXPECT_NE(reply.text.find(theirs), std::string::npos) << reply.text;
-  }
-}
-
-TEST_F(FunctionLibrary, DISABLED_ARebuiltLibraryThatIsOpenIsRefused) {
-  install(1);
-  open();
-  const std::string one = definition(kLambda);
-  ASSERT_TRUE(other.call(one, encoded(6, 7)).good);  // there build 1 is open for good now
-  close();
-  install(2);
-  open();
-  ASSERT_EQ(symbol<decltype(library_build)>("library_build")(), 2);
-  const Reply reply = other.call(definition(kLambda), encoded(6, 7));
-  EXPECT_FALSE(reply.good) << "a call of the wrong build";
-  EXPECT_NE(reply.text.find("another build"), std::string::npos) << reply.text;
-}
-
-TEST_F(FunctionLibrary, AFileThatIsGoneIsRefused) {
-  install(1);
-  open();
-  const std::string text = definition(kFunction);
-  fs::remove(path_);
-  const Reply reply = other.call(text, encoded(1, 2));
-  EXPECT_FALSE(reply.good);
-  EXPECT_NE(reply.text.find(path_.string()), std::string::npos) << reply.text;
 }
 
 }  // namespace

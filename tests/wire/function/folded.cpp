@@ -69,7 +69,7 @@ int main() {
   const auto first = [](int x) { return x + 1; };
   const auto second = [](int x) { return x + 1; };
   const auto third = [](int x) { return x + 3; };
-  const int by = 5;
+  int by = 5;
   const auto captures = [by](int x) { return x + by; };
   for (int i = 0; i < 3; ++i) {
     expect("first lambda", pool.apply(first, 1), 2);
