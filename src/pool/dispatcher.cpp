@@ -54,6 +54,7 @@ Dispatcher::Dispatcher(const DispatcherOptions& options, Backend& backend, chann
     workers_.back()->slot = slot;
   }
   absent_ = options.processes;
+  for (auto* list : {&busy_, &idle_, &hungry_, &bells_}) list->reserve(options.processes);
 }
 
 Dispatcher::~Dispatcher() {

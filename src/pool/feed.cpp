@@ -282,6 +282,7 @@ bool Dispatcher::send_parcel(WorkerSlot& worker, Parcel* parcel) {
   if (streams && worker.outstanding() > 0) return false;
   auto window = ring.window(streams ? sizeof(wire::FrameHeader) : need);
   if (window.size() < (streams ? sizeof(wire::FrameHeader) : need)) return false;
+  worker.sent.reserve_one();
   pending_.pop();
   if (parcel->posted) note_departure(*parcel->job);
   Sent sent{.job = parcel->job,
@@ -372,6 +373,7 @@ bool Dispatcher::send_input(WorkerSlot& worker, Job& job) {
   auto& ring = worker.link->tasks;
   Function& function = *job.known;
   if (!define(worker, function)) return false;
+  worker.sent.reserve_one();
   const auto window = ring.window(ring.capacity() / 4);
   if (window.size() < kMinWindow) return false;
   // A longer frame would be one that streams, and only a single task may do that.

@@ -175,7 +175,13 @@ void Dispatcher::answer_dead(WorkerSlot& worker, Sent& sent, std::uint32_t item,
     return;
   }
   const std::uint64_t index = sent.first + item;
-  give_error(job, index, std::make_exception_ptr(WorkerDied(worker.pid, exitcode, index)));
+  std::exception_ptr error;
+  try {
+    error = std::make_exception_ptr(WorkerDied(worker.pid, exitcode, index));
+  } catch (...) {
+    error = std::current_exception();
+  }
+  give_error(job, index, std::move(error));
   count_answer(job);
 }
 

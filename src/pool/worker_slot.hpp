@@ -42,8 +42,12 @@ class SentQueue {
   Sent& front() noexcept { return at(begin_); }
   Sent& operator[](std::size_t i) noexcept { return at(begin_ + i); }
   void pop() noexcept { ++begin_; }
-  void push(const Sent& sent) {
+  // The next push() will not throw.
+  void reserve_one() {
     if (size() == ring_.size()) grow();
+  }
+  void push(const Sent& sent) {
+    reserve_one();
     at(end_++) = sent;
   }
   void clear() noexcept { begin_ = end_ = 0; }
