@@ -28,6 +28,7 @@
 #pragma once
 
 #include <brood/archive.hpp>
+#include <brood/detail/durations.hpp>
 #include <brood/detail/engine.hpp>
 #include <brood/detail/function.hpp>
 #include <brood/detail/jobs.hpp>
@@ -36,7 +37,6 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>

@@ -14,13 +14,13 @@
 // Failures of the system are std::system_error, misuse is ProcessError.
 #pragma once
 
+#include <brood/detail/durations.hpp>
 #include <brood/detail/process.hpp>
 #include <brood/error.hpp>
 #include <brood/start_method.hpp>
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <optional>
 #include <string>
 #include <type_traits>

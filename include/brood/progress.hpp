@@ -12,10 +12,10 @@
 // A bar never breaks the program: when the terminal or the disk behind it is stopped, gone or full, it is not drawn.
 #pragma once
 
+#include <brood/detail/durations.hpp>
 #include <brood/detail/progress_counter.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>

@@ -1,3 +1,4 @@
+#include <brood/error.hpp>
 #include <brood/pool.hpp>
 
 #include <exception>
@@ -23,5 +24,7 @@ void Pool::terminate() noexcept { engine::terminate(engine()); }
 unsigned Pool::size() const { return engine::processes(engine()); }
 std::vector<pid_t> Pool::pids() const { return engine::pids(engine()); }
 PoolStats Pool::stats() const { return engine::stats(engine()); }
+
+void engine::refuse(const char* why) { throw ProcessError(why); }
 
 }  // namespace brood

@@ -1,12 +1,12 @@
 // The answer of a call that did not wait.
 #pragma once
 
+#include <brood/detail/atomic.hpp>
+#include <brood/detail/durations.hpp>
 #include <brood/detail/engine.hpp>
 #include <brood/detail/jobs.hpp>
 #include <brood/error.hpp>
 
-#include <atomic>
-#include <chrono>
 #include <exception>
 #include <optional>
 #include <tuple>
@@ -39,7 +39,7 @@ class AsyncJob : public Job {
  public:
   AsyncJob(const Ops& how, const wire::FunctionRef& f) : Job(how, f) {}
   ~AsyncJob() {
-    for (Callback* c = callbacks_.load(std::memory_order_relaxed); c != nullptr;) delete std::exchange(c, c->next);
+    for (Callback* c = callbacks_.load(Order::relaxed); c != nullptr;) delete std::exchange(c, c->next);
   }
 
   // Once it is done:
@@ -47,8 +47,8 @@ class AsyncJob : public Job {
   R (*get)(AsyncJob&, bool move) = nullptr;
 
   void add(Callback* callback) noexcept {
-    callback->next = callbacks_.load(std::memory_order_relaxed);
-    while (!callbacks_.compare_exchange_weak(callback->next, callback, std::memory_order_release)) {
+    callback->next = callbacks_.load(Order::relaxed);
+    while (!callbacks_.compare_exchange_weak(callback->next, callback, Order::release)) {
     }
   }
 
@@ -56,8 +56,7 @@ class AsyncJob : public Job {
   // In the service thread: the callbacks in the order in which they were added.
   static void finished(Job& job) {
     Callback* list = nullptr;
-    for (Callback* c = static_cast<AsyncJob&>(job).callbacks_.exchange(nullptr, std::memory_order_acquire);
-         c != nullptr;) {
+    for (Callback* c = static_cast<AsyncJob&>(job).callbacks_.exchange(nullptr, Order::acquire); c != nullptr;) {
       Callback* const next = std::exchange(c->next, list);
       list = std::exchange(c, next);
     }
@@ -73,7 +72,7 @@ class AsyncJob : public Job {
   }
 
  private:
-  std::atomic<Callback*> callbacks_{nullptr};
+  Atomic<Callback*> callbacks_{nullptr};
 };
 
 // D: the derived class, with a static fill(Job&, FrameWriter&). Its input is written during submit().
@@ -199,7 +198,7 @@ class AsyncResult {
   bool ready() const { return wait_for(std::chrono::nanoseconds{0}); }
   // Whether it has a value rather than an exception; ProcessError while it is not ready.
   bool successful() const {
-    if (!ready()) throw ProcessError("AsyncResult::successful(): there is no answer yet; wait() for it first");
+    if (!ready()) engine::refuse("AsyncResult::successful(): there is no answer yet; wait() for it first");
     return !job_->failed(*job_);
   }
   // Takes back what no worker has begun; such tasks end with Cancelled. True: nothing of it had been begun.
@@ -254,8 +253,7 @@ class AsyncResult {
   AsyncResult(engine::EngineRef engine, detail::AsyncJob<R>* job) noexcept : engine_(std::move(engine)), job_(job) {}
 
   void check() const {
-    if (job_ == nullptr)
-      throw ProcessError("AsyncResult: it refers to no call; assign one from apply_async or map_async");
+    if (job_ == nullptr) engine::refuse("AsyncResult: it refers to no call; assign one from apply_async or map_async");
   }
   AsyncResult& add(detail::Callback* callback) {
     try {

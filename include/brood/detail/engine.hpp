@@ -1,11 +1,11 @@
 // What the pool's templates call: compiled code that moves bytes.
 #pragma once
 
+#include <brood/detail/durations.hpp>
 #include <brood/detail/job.hpp>
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <cstdint>
 #include <vector>
 
@@ -69,6 +69,8 @@ void join(Engine& engine, const char* verb);
 void terminate(Engine& engine) noexcept;
 std::vector<pid_t> pids(Engine& engine);
 PoolStats stats(Engine& engine);
+// ProcessError: for misuse that a header notices, so that it need not compile strings.
+[[noreturn]] void refuse(const char* why);
 // The end of a Pool object: close and join, or terminate while an exception is on its way.
 void leave(Engine& engine, bool unwinding) noexcept;
 

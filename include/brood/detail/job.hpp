@@ -3,9 +3,9 @@
 #pragma once
 
 #include <brood/archive.hpp>
+#include <brood/detail/atomic.hpp>
 #include <brood/detail/function.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -113,14 +113,14 @@ class Job {
   std::uint64_t accepted = 0;                     // tasks that the engine has
   std::uint64_t answered = 0;                     // of those, how many have an answer
   std::uint64_t error_bound = ~std::uint64_t{0};  // stop_on_error: the lowest index that failed
-  std::atomic<std::uint32_t> posted{0};           // parcels written while another thread drove, that no worker has yet
-  std::atomic<bool> stopped{false};               // a task failed and stop_on_error is set
+  Atomic<std::uint32_t> posted{0};                // parcels written while another thread drove, that no worker has yet
+  Atomic<bool> stopped{false};                    // a task failed and stop_on_error is set
   std::exception_ptr withdrawn;                   // set: the error of tasks that have not begun
-  std::atomic<std::uint64_t> completed{0};
-  std::atomic<double> task_ns{0};         // measured; 0: not yet
-  std::atomic<bool> done{false};          // the input has ended and every task is answered
-  std::atomic<bool> wants_finish{false};  // finished() shall be called
-  std::atomic<int> references{1};
+  Atomic<std::uint64_t> completed{0};
+  Atomic<double> task_ns{0};         // measured; 0: not yet
+  Atomic<bool> done{false};          // the input has ended and every task is answered
+  Atomic<bool> wants_finish{false};  // finished() shall be called
+  Atomic<int> references{1};
 };
 
 }  // namespace detail

@@ -148,7 +148,7 @@ void take_error(Job& job, std::uint64_t index, std::exception_ptr error) {
   static_cast<J&>(job).result.set_error(index, std::move(error));
   note_progress(job);
 }
-inline bool is_done(Job& job) { return job.done.load(std::memory_order_acquire); }
+inline bool is_done(Job& job) { return job.done.load(Order::acquire); }
 
 // One call, whose caller waits.
 template <class R, class... Args>

@@ -1,13 +1,13 @@
 // Loops with a progress bar: brood::progress(range) and brood::progress(stream).
 #pragma once
 
+#include <brood/detail/durations.hpp>
+#include <brood/detail/iterators.hpp>
 #include <brood/progress.hpp>
 
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <optional>
 #include <type_traits>
 #include <utility>

@@ -1,11 +1,11 @@
 // Reading the input of a call, element by element.
 #pragma once
 
+#include <brood/detail/iterators.hpp>
 #include <brood/detail/job.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <type_traits>
 #include <utility>
 #include <vector>

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <brood/detail/async_result.hpp>
+#include <brood/detail/atomic.hpp>
+#include <brood/detail/durations.hpp>
+#include <brood/detail/iterators.hpp>
 
-#include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <iterator>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -24,7 +24,7 @@ class StreamJob : public Job {
   using Value = value_or_nothing<R>;
 
   struct Slot {
-    std::atomic<bool> filled{false};
+    Atomic<bool> filled{false};
     std::optional<Value> value;
     std::exception_ptr error;
   };
@@ -33,24 +33,22 @@ class StreamJob : public Job {
       : Job(how, f), ordered_(ordered), slots_(most) {}
 
   std::size_t capacity() const noexcept { return slots_.size(); }
-  bool next_is_there() const noexcept { return slot(consumed_).filled.load(std::memory_order_acquire); }
+  bool next_is_there() const noexcept { return slot(consumed_).filled.load(Order::acquire); }
   std::uint64_t consumed() const noexcept { return consumed_; }
   // All results were consumed and none will follow.
-  bool exhausted() const noexcept {
-    return done.load(std::memory_order_acquire) && consumed_ == completed.load(std::memory_order_relaxed);
-  }
+  bool exhausted() const noexcept { return done.load(Order::acquire) && consumed_ == completed.load(Order::relaxed); }
   // The next result, which is there.
   Value pop() {
     Slot& slot = slots_[static_cast<std::size_t>(consumed_ % slots_.size())];
     ++consumed_;
     if (slot.error) {
       const std::exception_ptr error = std::exchange(slot.error, nullptr);
-      slot.filled.store(false, std::memory_order_relaxed);
+      slot.filled.store(false, Order::relaxed);
       std::rethrow_exception(error);
     }
     Value value(std::move(*slot.value));
     slot.value.reset();
-    slot.filled.store(false, std::memory_order_relaxed);
+    slot.filled.store(false, Order::relaxed);
     return value;
   }
 
@@ -70,14 +68,14 @@ class StreamJob : public Job {
     self.arrive(slot);
   }
   static bool satisfied(Job& job) {
-    return static_cast<StreamJob&>(job).next_is_there() || job.done.load(std::memory_order_acquire);
+    return static_cast<StreamJob&>(job).next_is_there() || job.done.load(Order::acquire);
   }
 
  private:
   const Slot& slot(std::uint64_t turn) const noexcept { return slots_[static_cast<std::size_t>(turn % slots_.size())]; }
   void arrive(Slot& slot) {
     ++arrived_;
-    slot.filled.store(true, std::memory_order_release);
+    slot.filled.store(true, Order::release);
     note_progress(*this);
   }
 
@@ -163,7 +161,7 @@ class ResultStream {
   bool done() const noexcept { return job_ == nullptr || (job_->exhausted() && !job_->input_error); }
   // Tasks that have an answer, returned or not.
   std::uint64_t completed() const noexcept {
-    return job_ == nullptr ? 0 : job_->completed.load(std::memory_order_relaxed);
+    return job_ == nullptr ? 0 : job_->completed.load(detail::Order::relaxed);
   }
   // Tasks in the input, if it has a size.
   std::optional<std::uint64_t> total() const noexcept {
@@ -218,7 +216,7 @@ class ResultStream {
       }
     }
     if (job_->next_is_there()) return true;
-    if (job_->done.load(std::memory_order_acquire) && job_->input_error) {
+    if (job_->done.load(detail::Order::acquire) && job_->input_error) {
       std::rethrow_exception(std::exchange(job_->input_error, nullptr));
     }
     return false;
@@ -226,7 +224,7 @@ class ResultStream {
   // About a millisecond of work for each worker, twice over; at least enough to keep each busy.
   std::uint64_t window() const noexcept {
     if (window_ > 0) return window_;
-    const double task_ns = job_->task_ns.load(std::memory_order_relaxed);
+    const double task_ns = job_->task_ns.load(detail::Order::relaxed);
     const double workers = engine::processes(*engine_.get());
     const double wanted = task_ns > 0 ? workers * 2e6 / task_ns : 0;
     const double least = (4 + 2 * static_cast<double>(job_->chunksize)) * workers;
