@@ -5,7 +5,6 @@
 #include <fstream>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -47,7 +46,7 @@ void live() {
   expect_works(pool);
   pool.map_async(negate, numbers(100)).then([](const std::vector<int>&) {});
   auto kept = pool.apply_async(negate, 1);
-  auto stream = pool.imap(negate, std::views::iota(0));
+  auto stream = pool.imap(negate, Endless(0));
   for (int i = 0; i < 20; ++i) stream.next();
   EXPECT_THROW(pool.apply([] { throw std::out_of_range("x"); }), std::out_of_range);
   EXPECT_THROW(pool.apply([] { die(Death::killed); }), WorkerDied);
@@ -127,8 +126,7 @@ TEST(Leaks, SoakManyPools) {
 // Memory stays flat over a long stream, whatever its results weigh.
 TEST(Leaks, SoakLongStream) {
   Pool pool(2);
-  auto stream =
-      pool.imap([](int x) { return std::string(static_cast<std::size_t>(x % 1000), 'x'); }, std::views::iota(0));
+  auto stream = pool.imap([](int x) { return std::string(static_cast<std::size_t>(x % 1000), 'x'); }, Endless(0));
   const auto take = [&](std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) static_cast<void>(stream.next());
   };
@@ -254,7 +252,7 @@ TEST(IdlePool, UsesNoCpu) {
   Pool pool(3);
   expect_works(pool);
   pool.apply_async(negate, 1).get();  // a service thread
-  auto stream = pool.imap(negate, std::views::iota(0));
+  auto stream = pool.imap(negate, Endless(0));
   stream.next();
   sleep_ms(100);
   std::set<pid_t> all = descendants_of(::getpid());
