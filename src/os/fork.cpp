@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -17,10 +18,12 @@
 namespace brood::os {
 namespace {
 
-constinit std::uint64_t generation = 0;
+// Only ever written by the one thread of a fresh child; threads read it, so it is an atomic.
+constinit std::atomic<std::uint64_t> generation = 0;
 
 // Registered when the library is loaded, so also for children that the program forks without brood.
-[[maybe_unused]] const int atfork_registered = ::pthread_atfork(nullptr, nullptr, [] { ++generation; });
+[[maybe_unused]] const int atfork_registered =
+    ::pthread_atfork(nullptr, nullptr, [] { generation.fetch_add(1, std::memory_order_relaxed); });
 
 }  // namespace
 
@@ -32,7 +35,7 @@ pid_t fork_process() {
   return pid;
 }
 
-std::uint64_t fork_generation() noexcept { return generation; }
+std::uint64_t fork_generation() noexcept { return generation.load(std::memory_order_relaxed); }
 
 void at_fork(void (*prepare)(), void (*parent)(), void (*child)()) {
   if (const int error = ::pthread_atfork(prepare, parent, child); error != 0) throw_errno(error, "pthread_atfork");
