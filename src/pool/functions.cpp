@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "wire/module.hpp"
+
 namespace brood::engine {
 namespace {
 
@@ -29,28 +31,53 @@ Function* Functions::fresh() {
     function->task_ns = 0;
     return function;
   }
+  free_.reserve(all_.size() + 1);  // release() may not fail
   Function& function = all_.emplace_back();
   function.number = static_cast<std::uint32_t>(all_.size());
   function.generation = 1;
   return &function;
 }
 
+bool Functions::Entry::holds() const {
+  if (lasting) return true;
+  const auto now = wire::closed_modules();
+  return now && now == closed;
+}
+
 Function* Functions::obtain(const wire::FunctionRef& ref) {
   const Key key{ref.record, ref.key};
   const std::lock_guard lock(mutex_);
+  Entry* entry = nullptr;
   if (ref.permanent) {
-    if (last_ != nullptr && key == last_key_) return last_;
-    if (const auto found = permanent_.find(key); found != permanent_.end()) {
+    if (last_ != nullptr && key == last_key_ && last_->holds()) return last_->function;
+    if (const auto found = permanent_.find(key); found != permanent_.end()) entry = &found->second;
+    if (entry != nullptr && entry->holds()) {
       last_key_ = key;
-      return last_ = found->second;
+      last_ = entry;
+      return entry->function;
     }
   }
+  const auto closed = ref.permanent ? wire::closed_modules() : std::nullopt;
   std::string definition = define(ref.record, [&](wire::Writer& writer) { ref.save(ref.callable, writer); });
+  if (entry != nullptr && entry->function->definition == definition) {
+    entry->closed = closed;
+    return entry->function;
+  }
+  // The first word of a key is an address, nothing, or a number that is no address.
+  const auto* const code = reinterpret_cast<const void*>(ref.key[0]);
+  const bool lasting =
+      ref.permanent && !wire::may_be_closed(ref.record) && (code == nullptr || !wire::may_be_closed(code));
   Function* const function = fresh();
   function->permanent = ref.permanent;
   function->definition = std::move(definition);
   function->users = 1;
-  if (ref.permanent) permanent_.emplace(key, function);
+  if (!ref.permanent) return function;
+  try {
+    permanent_[key] = {.function = function, .lasting = lasting, .closed = closed};
+  } catch (...) {
+    free_.push_back(function);
+    throw;
+  }
   return function;
 }
 

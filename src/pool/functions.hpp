@@ -1,14 +1,19 @@
 // The functions that a pool's jobs run, and the small numbers under which its workers know them.
 //
+// A callable of a library is known by its address only as long as nothing was closed: what is opened next may lie at
+// the same address and be another one. Then its definition is made anew and compared.
+//
 // Thread safety: obtain() and release() from any thread; `task_ns` of a Function is the pumping thread's alone.
 #pragma once
 
 #include <brood/detail/function.hpp>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -43,14 +48,21 @@ class Functions {
     std::size_t operator()(const Key& key) const noexcept;
   };
 
+  struct Entry {
+    Function* function = nullptr;
+    bool lasting = false;                   // what it names is in the program itself
+    std::optional<std::uint64_t> closed{};  // else: wire::closed_modules() when it was last compared
+    bool holds() const;
+  };
+
   Function* fresh();
 
   std::mutex mutex_;
   std::deque<Function> all_;
   std::vector<Function*> free_;
-  std::unordered_map<Key, Function*, Hash> permanent_;
+  std::unordered_map<Key, Entry, Hash> permanent_;
   Key last_key_{};  // most programs call one function many times
-  Function* last_ = nullptr;
+  Entry* last_ = nullptr;
 };
 
 }  // namespace brood::engine

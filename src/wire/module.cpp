@@ -76,14 +76,34 @@ std::string absolute(const std::string& path) {
   return result;
 }
 
+// How many modules were opened and closed so far: as long as both are the same, so are the modules. Only the second
+// tells a library from another build of it that was opened in its place, at the same address.
+struct LoaderCounts {
+  std::uint64_t opened = 0;
+  std::uint64_t closed = 0;
+  bool operator==(const LoaderCounts&) const = default;
+};
+
+LoaderCounts loader_counts() {
+  LoaderCounts counts;
+  const auto look = [](dl_phdr_info* info, std::size_t, void* data) {
+    *static_cast<LoaderCounts*>(data) = {info->dlpi_adds, info->dlpi_subs};
+    return 1;
+  };
+  dl_iterate_phdr(look, &counts);
+  return counts;
+}
+
 // The program comes first. Paths are as the loader knows them.
-std::vector<Module> loaded_modules() {
+std::vector<Module> loaded_modules(LoaderCounts* counts = nullptr) {
   struct State {
     std::vector<Module> modules;
+    LoaderCounts counts;
     bool out_of_memory = false;
   } state;
   const auto add = [](dl_phdr_info* info, std::size_t, void* data) {
     auto& result = *static_cast<State*>(data);
+    result.counts = {info->dlpi_adds, info->dlpi_subs};
     try {
       result.modules.push_back({info->dlpi_addr, {info->dlpi_phdr, info->dlpi_phnum}, info->dlpi_name});
     } catch (const std::bad_alloc&) {  // the loader holds a lock: nothing may leave from here
@@ -93,6 +113,7 @@ std::vector<Module> loaded_modules() {
   };
   dl_iterate_phdr(add, &state);
   if (state.out_of_memory) throw std::bad_alloc();
+  if (counts != nullptr) *counts = state.counts;
   return std::move(state.modules);
 }
 
@@ -118,24 +139,67 @@ const void* address_in(const Module& module, const CodeAddress& address, std::si
 
 // The modules as they were at one moment, with all that asking the loader again would tell.
 struct Snapshot {
+  LoaderCounts counts;
   std::vector<Module> modules;
-  std::vector<CodeAddress> names;  // of each module: offset 0
+  std::vector<CodeAddress> names;      // of each module: offset 0
+  const Snapshot* previous = nullptr;  // stays, since another thread may be reading it
 };
 constinit std::atomic<const Snapshot*> remembered{nullptr};
 constinit std::atomic<bool> trusted{false};
 
-bool same_modules(const std::vector<Module>& a, const std::vector<Module>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Module& x, const Module& y) {
-    return x.base == y.base && x.path == y.path && x.headers.data() == y.headers.data();
-  });
+// There is one for each time that the program opened or closed libraries.
+const Snapshot& snapshot() {
+  for (;;) {
+    const Snapshot* known = remembered.load(std::memory_order_acquire);
+    if (known != nullptr && known->counts == loader_counts()) return *known;
+    auto fresh = std::make_unique<Snapshot>();
+    fresh->modules = loaded_modules(&fresh->counts);
+    fresh->previous = known;
+    const bool only_opened = known != nullptr && known->counts.closed == fresh->counts.closed;
+    for (const Module& module : fresh->modules) {
+      const auto is_it = [&](const Module& other) { return other.headers.data() == module.headers.data(); };
+      std::size_t i = 0;
+      while (only_opened && i < known->modules.size() && !is_it(known->modules[i])) ++i;
+      if (only_opened && i < known->modules.size()) {
+        fresh->names.push_back(known->names[i]);
+      } else {
+        fresh->names.push_back({module.identity(), module.path.empty() ? module.path : absolute(module.path), 0});
+      }
+    }
+    if (remembered.compare_exchange_strong(known, fresh.get(), std::memory_order_acq_rel)) return *fresh.release();
+  }
+}
+
+const Snapshot* trusted_snapshot() {
+  return trusted.load(std::memory_order_relaxed) ? remembered.load(std::memory_order_acquire) : nullptr;
+}
+
+// In a child that trusts a snapshot: whether a module of it is still there, and the same. A task may have closed it.
+// (Without glibc's lock-free search it is believed.)
+bool still_there(const Module& module, const CodeAddress& name) {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 35)
+  if (module.path.empty()) return true;
+  const void* const table = module.headers.data();
+  dl_find_object found;
+  if (_dl_find_object(const_cast<void*>(table), &found) != 0 || found.dlfo_link_map->l_addr != module.base)
+    return false;
+  ElfW(Ehdr) start;
+  copy_image(&start, reinterpret_cast<std::uint64_t>(found.dlfo_map_start), sizeof start);
+  const bool same_table = std::memcmp(start.e_ident, ELFMAG, SELFMAG) == 0 && start.e_phnum == module.headers.size() &&
+                          static_cast<const std::byte*>(found.dlfo_map_start) + start.e_phoff == table;
+  return same_table && module.identity() == name.build_id;
+#else
+  (void)module, (void)name;
+  return true;
+#endif
 }
 
 const Module* find_remembered(const CodeAddress& wanted) {
-  const Snapshot* const snapshot = remembered.load(std::memory_order_acquire);
-  if (!trusted.load(std::memory_order_relaxed) || snapshot == nullptr) return nullptr;
-  for (std::size_t i = 0; i < snapshot->modules.size(); ++i) {
-    const CodeAddress& name = snapshot->names[i];
-    if (name.build_id == wanted.build_id && name.path == wanted.path) return &snapshot->modules[i];
+  const Snapshot* const known = trusted_snapshot();
+  for (std::size_t i = 0; known != nullptr && i < known->modules.size(); ++i) {
+    const CodeAddress& name = known->names[i];
+    if (name.build_id != wanted.build_id || name.path != wanted.path) continue;
+    return still_there(known->modules[i], name) ? &known->modules[i] : nullptr;
   }
   return nullptr;
 }
@@ -172,37 +236,47 @@ void load(const CodeAddress& wanted) {
 }  // namespace
 
 void remember_modules() {
-  std::vector<Module> modules = loaded_modules();
-  const Snapshot* const known = remembered.load(std::memory_order_acquire);
-  if (known != nullptr && same_modules(known->modules, modules)) return;
-  auto snapshot = std::make_unique<Snapshot>();
-  for (const Module& module : modules) {
-    snapshot->names.push_back({module.identity(), module.path.empty() ? module.path : absolute(module.path), 0});
-  }
-  snapshot->modules = std::move(modules);
-  // The old one stays: another thread may be reading it. There is one for each time the program opened libraries.
-  remembered.store(snapshot.release(), std::memory_order_release);
+  if (!trusted.load(std::memory_order_relaxed)) snapshot();
 }
 
 void trust_remembered_modules() noexcept { trusted.store(true, std::memory_order_relaxed); }
 
 CodeAddress locate(const void* address) {
   const auto wanted = reinterpret_cast<std::uint64_t>(address);
-  if (trusted.load(std::memory_order_relaxed)) {
-    const Snapshot* const snapshot = remembered.load(std::memory_order_acquire);
-    for (std::size_t i = 0; snapshot != nullptr && i < snapshot->modules.size(); ++i) {
-      const Module& module = snapshot->modules[i];
-      if (wanted < module.base || !module.contains(wanted - module.base, 1)) continue;
-      CodeAddress found = snapshot->names[i];
-      found.offset = wanted - module.base;
-      return found;
+  const auto is_in = [wanted](const Module& module) {
+    return wanted >= module.base && module.contains(wanted - module.base, 1);
+  };
+  const Snapshot* const trusts = trusted_snapshot();
+  const Snapshot& known = trusts != nullptr ? *trusts : snapshot();
+  for (std::size_t i = 0; i < known.modules.size(); ++i) {
+    const Module& module = known.modules[i];
+    if (!is_in(module) || (trusts != nullptr && !still_there(module, known.names[i]))) continue;
+    CodeAddress found = known.names[i];
+    found.offset = wanted - module.base;
+    return found;
+  }
+  if (trusts != nullptr) {  // a library that was opened since
+    for (const Module& module : loaded_modules()) {
+      if (!is_in(module)) continue;
+      return {module.identity(), module.path.empty() ? module.path : absolute(module.path), wanted - module.base};
     }
   }
-  for (const Module& module : loaded_modules()) {
-    if (wanted < module.base || !module.contains(wanted - module.base, 1)) continue;
-    return {module.identity(), module.path.empty() ? module.path : absolute(module.path), wanted - module.base};
-  }
   throw ProcessError("the address of a task's function is in no loaded module of the program");
+}
+
+bool may_be_closed(const void* address) {
+  const auto wanted = reinterpret_cast<std::uint64_t>(address);
+  const Snapshot* const trusts = trusted_snapshot();
+  const Snapshot& known = trusts != nullptr ? *trusts : snapshot();
+  for (const Module& module : known.modules) {
+    if (wanted >= module.base && module.contains(wanted - module.base, 1)) return !module.path.empty();
+  }
+  return trusts != nullptr;  // which does not know the libraries that were opened since
+}
+
+std::optional<std::uint64_t> closed_modules() {
+  if (trusted.load(std::memory_order_relaxed)) return std::nullopt;
+  return loader_counts().closed;
 }
 
 const void* resolve(const CodeAddress& address, std::size_t size) {

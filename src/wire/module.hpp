@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace brood::wire {
@@ -32,6 +33,12 @@ void trust_remembered_modules() noexcept;
 // Where `address`, of a function or of an object with static storage, lies.
 // Throws ProcessError when it is in no loaded module.
 CodeAddress locate(const void* address);
+
+// Whether `address` may come to mean something else: it is in a library, and the program may close that.
+bool may_be_closed(const void* address);
+// How many modules the program has closed so far: while the number is the same, every address means what it meant.
+// Nothing in a child that must not ask the loader.
+std::optional<std::uint64_t> closed_modules();
 
 // The address in this process of the object or function of `size` bytes that `address` names. A library that is not
 // loaded yet is loaded from its path, after its identity has been checked; it is never unloaded.

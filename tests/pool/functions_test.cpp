@@ -223,7 +223,7 @@ TEST_F(PoolLibrary, ARebuiltFileIsAClearError) {
 
 // Closed, built anew and opened again, at the same address: the result of the new build, or an error that says so, but
 // never that of the old one.
-TEST_F(PoolLibrary, DISABLED_ReloadedIsNeverTheOldBuild) {
+TEST_F(PoolLibrary, ReloadedIsNeverTheOldBuild) {
   using Plugin = int (*)(int);
   const auto open_plugin = [&](const char* file) {
     close();

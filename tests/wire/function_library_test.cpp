@@ -98,7 +98,7 @@ TEST_F(FunctionLibrary, ARebuiltFileIsRefused) {
   }
 }
 
-TEST_F(FunctionLibrary, DISABLED_ARebuiltLibraryThatIsOpenIsRefused) {
+TEST_F(FunctionLibrary, ARebuiltLibraryThatIsOpenIsRefused) {
   install(1);
   open();
   const std::string one = definition(kLambda);

@@ -14,6 +14,7 @@
 #include <random>
 #include <string>
 
+#include "os/support.hpp"
 #include "wire/elf_image.hpp"
 
 namespace brood::wire {
@@ -174,6 +175,61 @@ TEST_P(Plugin, SameBuildAtAnotherPath) {
   void* library = dlopen(path_.c_str(), RTLD_NOW);
   function.path = "/elsewhere/plugin.so";
   EXPECT_EQ(resolve(function), dlsym(library, "plugin_function"));
+  dlclose(library);
+}
+
+// Opened anew it usually has the address of the one before.
+TEST_P(Plugin, EachBuildHasItsOwnName) {
+  for (const int build : {1, 2, 1, 1, 2}) {
+    install(build);
+    EXPECT_EQ(locate_in_library("plugin_function").build_id, identity_of_file(path_));
+    remember_modules();
+    EXPECT_EQ(locate_in_library("plugin_function").build_id, identity_of_file(path_));
+  }
+}
+
+TEST_P(Plugin, AddressesThatMayBeClosed) {
+  EXPECT_FALSE(may_be_closed(&some_data));
+  EXPECT_FALSE(may_be_closed(reinterpret_cast<const void*>(&some_function)));
+  EXPECT_FALSE(may_be_closed(reinterpret_cast<const void*>(std::uintptr_t{17}))) << "a member's offset";
+  install(1);
+  const auto before = closed_modules();
+  void* const library = dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
+  EXPECT_TRUE(may_be_closed(dlsym(library, "plugin_function")));
+  EXPECT_EQ(closed_modules(), before);
+  dlclose(library);
+  EXPECT_NE(closed_modules(), before);
+}
+
+// A child that does not ask the loader, and closes or replaces a library that was open at the fork.
+TEST_P(Plugin, AChildTrustsOnlyWhatIsStillThere) {
+  install(2);
+  const std::string second = identity_of_file(path_);
+  install(1);
+  remember_modules();
+  void* const library = dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
+  ASSERT_NE(library, nullptr);
+  const CodeAddress place = locate(dlsym(library, "plugin_function"));
+  remember_modules();
+  const int status = os::testing::run_in_child([&] {
+    trust_remembered_modules();
+    if (closed_modules() || resolve(place) != dlsym(library, "plugin_function")) return 1;
+    if (locate(dlsym(library, "plugin_function")) != place) return 2;
+    dlclose(library);
+    install(2);
+    void* const other = dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (locate(dlsym(other, "plugin_function")).build_id != second) return 3;
+    try {
+      resolve(place);
+      return 4;
+    } catch (const ProcessError&) {
+    }
+    dlclose(other);
+    install(1);
+    const auto again = reinterpret_cast<int (*)(int)>(reinterpret_cast<std::uintptr_t>(resolve(place)));
+    return again(4) == 5 ? 0 : 5;
+  });
+  EXPECT_EQ(status, 0);
   dlclose(library);
 }
 

@@ -223,9 +223,10 @@ void answer_with(wire::Answer& answer, Call&& call) {
   }
 }
 
-// The record of F called with decoded Args: each an argument, or, for Spread, one tuple of them.
+// The record of F called with decoded Args: each an argument, or, for Spread, one tuple of them. Hidden: a library's
+// record is its own and no other's, although the loader would make one of all that have this name.
 template <class F, bool Spread, class... Args>
-struct RecordOf {
+struct __attribute__((visibility("hidden"))) RecordOf {
   static constexpr std::uint64_t signature() { return hash_text(__PRETTY_FUNCTION__); }
 
   static void* open(wire::Reader& state) { return new F(CallableCodec<F>::load(state)); }
