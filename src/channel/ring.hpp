@@ -83,9 +83,13 @@ class RingReader {
   std::uint64_t position() const noexcept { return head_; }
   bool ready() const noexcept { return head_ != tail_ || tail_word_->load(std::memory_order_acquire) != head_; }
 
+  // Bytes that were consumed and not yet released.
+  const std::byte* at(std::uint64_t position) const noexcept { return data_ + (position & (capacity_ - 1)); }
   // Steps over bytes; the writer may reuse them only after release().
   void consume(std::size_t bytes) noexcept { head_ += bytes; }
-  void release() noexcept { head_word_->store(head_, std::memory_order_release); }
+  void release() noexcept { release(head_); }
+  // Only what lies before `position`.
+  void release(std::uint64_t position) noexcept { head_word_->store(position, std::memory_order_release); }
 
  private:
   void refresh() {

@@ -27,7 +27,13 @@ void flush_task_output() noexcept {
   } catch (...) {
     // A stream that throws on failure: the failure is the stream's, not the task's.
   }
-  if (__fpending(stdout) > 0) std::fflush(stdout);
+#ifdef __GLIBC__
+  // What __fpending() looks at, without the call: this runs after every task.
+  const bool pending = stdout->_IO_write_ptr != stdout->_IO_write_base;
+#else
+  const bool pending = __fpending(stdout) > 0;
+#endif
+  if (pending) std::fflush(stdout);
 }
 
 void write_line_to_stderr(const std::string& line) noexcept {

@@ -223,7 +223,7 @@ void Dispatcher::fail_all(const std::exception_ptr& error) {
       Job* const job = std::exchange(sent.job, nullptr);
       for (std::uint32_t k = sent.answered; job != nullptr && k < sent.count - sent.reclaimed; ++k) {
         give_error(*job, sent.first + k, error);
-        count_answer(*job);
+        count_answers(*job);
       }
     }
   }

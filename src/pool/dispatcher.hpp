@@ -48,6 +48,10 @@ class Dispatcher {
   // Starts the workers.
   void start();
 
+  // The size of the job's items if they are to be written without lengths, else 0. From any thread.
+  std::uint32_t item_bytes(const Job& job) const noexcept {
+    return membarrier_ && !job.each ? static_cast<std::uint32_t>(job.item_bytes()) : 0;
+  }
   // Takes encoded tasks.
   void accept(Parcel* parcel);
   // Writes a job's whole input to a worker that wants it now; otherwise leaves it unwritten. For a single task.
@@ -103,7 +107,7 @@ class Dispatcher {
   bool define(WorkerSlot& worker, Function& function);
   void put_header(WorkerSlot& worker, std::byte* at, wire::FrameKind kind, std::uint32_t function, std::uint32_t count,
                   std::uint64_t length);
-  wire::FrameKind kind_for(const Job& job, bool streams) const noexcept;
+  wire::FrameKind kind_for(const Job& job, std::uint32_t item_bytes, bool streams) const noexcept;
   void record_sent(WorkerSlot& worker, Sent sent);
   bool stream_out(WorkerSlot& worker);
   bool send_control(WorkerSlot& worker);
@@ -120,6 +124,8 @@ class Dispatcher {
   bool drain(WorkerSlot& worker);
   void take_records(WorkerSlot& worker, std::span<const std::byte> window);
   void begin_incoming(WorkerSlot& worker, wire::Record record);
+  std::size_t take_values(WorkerSlot& worker, std::span<const std::byte> window);
+  void begin_values(WorkerSlot& worker, wire::Record record);
   void take_incoming(WorkerSlot& worker, std::span<const std::byte> window);
   void learn_pid(WorkerSlot& worker);
   static void check_turn(WorkerSlot& worker, wire::Record record);
@@ -127,9 +133,9 @@ class Dispatcher {
   void handle_declined(WorkerSlot& worker, std::uint64_t count);
   void give_value(Job& job, std::uint64_t index, std::span<const std::byte> bytes);
   void give_error(Job& job, std::uint64_t index, std::exception_ptr error);
-  void count_answer(Job& job);
+  void count_answers(Job& job, std::uint64_t count = 1);
   void end_if_done(Job& job);
-  void step_over(WorkerSlot& worker);
+  void step_over(WorkerSlot& worker, std::uint32_t count = 1);
   void measure(WorkerSlot& worker, Function* function);
 
   // recover.cpp

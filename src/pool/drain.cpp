@@ -35,7 +35,7 @@ bool Dispatcher::drain(WorkerSlot& worker) {
       } else {
         take_records(worker, window);
       }
-      ring.release();
+      ring.release(worker.in_values ? worker.values_at : ring.position());
     }
     worker.link->wake();  // it may sleep for room
   } catch (const ArchiveError&) {
@@ -61,11 +61,19 @@ void Dispatcher::take_records(WorkerSlot& worker, std::span<const std::byte> win
   auto& ring = worker.link->results;
   const std::size_t large = ring.capacity() / 2;
   while (!window.empty()) {
+    if (worker.in_values || ring.position() % sizeof(std::uint64_t) != 0) {
+      const std::size_t taken = take_values(worker, window);
+      ring.consume(taken);
+      worker.bytes_received += taken;
+      window = window.subspan(taken);
+      continue;
+    }
     if (window.size() < kRecordBytes) bad_channel("less than a record");
     std::uint64_t word = 0;
     std::memcpy(&word, window.data(), sizeof word);
     const wire::Record record = wire::unpack_record(word);
-    const bool has_payload = record.status != wire::RecordStatus::declined;
+    const bool has_payload =
+        record.status != wire::RecordStatus::declined && record.status != wire::RecordStatus::values;
     if (has_payload && record.length > large) {
       check_turn(worker, record);
       ring.consume(kRecordBytes);
@@ -80,6 +88,57 @@ void Dispatcher::take_records(WorkerSlot& worker, std::span<const std::byte> win
     worker.bytes_received += whole;
     window = window.subspan(whole);
   }
+}
+
+// A block's results, or the padding behind them: how many bytes.
+std::size_t Dispatcher::take_values(WorkerSlot& worker, std::span<const std::byte> window) {
+  if (!worker.in_values) {
+    const std::size_t padding = static_cast<std::size_t>(-worker.link->results.position() % sizeof(std::uint64_t));
+    if (window.size() < padding) bad_channel("padding is not whole");
+    return padding;
+  }
+  // The number in the record is right for everything that lies behind the values: it was read after the tail.
+  const auto* const word = reinterpret_cast<const std::uint64_t*>(worker.link->results.at(worker.values_at));
+  const wire::Record record = wire::unpack_record(__atomic_load_n(word, __ATOMIC_RELAXED));
+  const std::uint64_t taken = worker.answered + 1 - worker.values_first;
+  if (record.status != wire::RecordStatus::values || record.length > worker.values_most || record.length < taken) {
+    bad_channel("a number of values that cannot be");
+  }
+  const std::uint64_t left = record.length - taken;
+  if (left == 0) {
+    worker.in_values = false;
+    return 0;
+  }
+  Sent& sent = worker.sent.front();
+  const std::size_t size = sent.result_bytes;
+  const std::uint32_t count = static_cast<std::uint32_t>(std::min<std::uint64_t>(left, window.size() / size));
+  if (count == 0) bad_channel("a value is not whole");
+  if (count > sent.count - sent.answered - sent.reclaimed) bad_channel("an answer to a task that was taken back");
+  if (count == left) worker.in_values = false;
+  Job* const job = sent.job;
+  const std::uint64_t first = sent.first + sent.answered;
+  worker.tasks += count;
+  step_over(worker, count);  // nothing may throw from here on: the tasks would be lost
+  if (job != nullptr) {
+    for (std::size_t done = 0; done < count;) {
+      done += job->ops->values(*job, first + done, window.data() + done * size, count - done);
+      if (done == count) break;
+      give_value(*job, first + done, window.subspan(done * size, size));
+      ++done;
+    }
+    count_answers(*job, count);
+  }
+  return count * size;
+}
+
+void Dispatcher::begin_values(WorkerSlot& worker, wire::Record record) {
+  const Sent& sent = worker.sent.front();
+  if (sent.item_bytes == 0) bad_channel("values that were not asked for");
+  if (record.length > sent.count - sent.answered) bad_channel("more values than tasks");
+  worker.in_values = true;
+  worker.values_at = worker.link->results.position();
+  worker.values_first = worker.answered + 1;
+  worker.values_most = record.length;
 }
 
 void Dispatcher::begin_incoming(WorkerSlot& worker, wire::Record record) {
@@ -115,7 +174,7 @@ void Dispatcher::take_incoming(WorkerSlot& worker, std::span<const std::byte> wi
   step_over(worker);
   if (job == nullptr) return;
   give_error(*job, index, std::make_exception_ptr(std::bad_alloc()));
-  count_answer(*job);
+  count_answers(*job);
 }
 
 // A worker may fail its first task before the news of its start was read.
@@ -137,12 +196,14 @@ void Dispatcher::learn_pid(WorkerSlot& worker) {
 void Dispatcher::check_turn(WorkerSlot& worker, wire::Record record) {
   using Status = wire::RecordStatus;
   if (record.status == Status::init_failed) return;
-  if (record.status != Status::value && record.status != Status::error && record.status != Status::declined) {
+  if (record.status != Status::value && record.status != Status::error && record.status != Status::declined &&
+      record.status != Status::values) {
     bad_channel("an unknown kind of record");
   }
   if (worker.sent.empty()) bad_channel("an answer to nothing");
   if (record.sequence != static_cast<std::uint16_t>(worker.answered + 1)) bad_channel("an answer out of turn");
   Sent& sent = worker.sent.front();
+  if (record.status == Status::values) return;
   if (record.status != Status::declined) {
     if (sent.count - sent.answered <= sent.reclaimed) bad_channel("an answer to a task that was taken back");
     return;
@@ -164,6 +225,7 @@ void Dispatcher::handle(WorkerSlot& worker, wire::Record record, std::span<const
   }
   check_turn(worker, record);
   if (record.status == wire::RecordStatus::declined) return handle_declined(worker, record.length);
+  if (record.status == wire::RecordStatus::values) return begin_values(worker, record);
   Sent& sent = worker.sent.front();
   const bool is_error = record.status == wire::RecordStatus::error;
   const std::uint64_t index = sent.first + sent.answered;
@@ -182,7 +244,7 @@ void Dispatcher::handle(WorkerSlot& worker, wire::Record record, std::span<const
   } else {
     give_value(*job, index, payload);
   }
-  count_answer(*job);
+  count_answers(*job);
 }
 
 // The worker saw the revocation before it began these tasks. Those that were reclaimed are elsewhere already; the
@@ -200,11 +262,11 @@ void Dispatcher::handle_declined(WorkerSlot& worker, std::uint64_t count) {
   requeue_returned();
 }
 
-void Dispatcher::step_over(WorkerSlot& worker) {
+void Dispatcher::step_over(WorkerSlot& worker, std::uint32_t count) {
   Sent& sent = worker.sent.front();
-  ++worker.answered;
-  ++sent.answered;
-  worker.load_ns -= static_cast<double>(sent.task_ns);
+  worker.answered += count;
+  sent.answered += count;
+  worker.load_ns -= static_cast<double>(sent.task_ns) * count;
   if (sent.answered < sent.count) return;
   if (sent.parcel != nullptr && sent.parcel == worker.outgoing) {
     skip_outgoing(worker);
@@ -233,9 +295,9 @@ void Dispatcher::give_error(Job& job, std::uint64_t index, std::exception_ptr er
   job.ops->error(job, index, std::move(error));
 }
 
-void Dispatcher::count_answer(Job& job) {
-  ++job.answered;
-  --outstanding_;
+void Dispatcher::count_answers(Job& job, std::uint64_t count) {
+  job.answered += count;
+  outstanding_ -= count;
   job.completed.store(job.answered, std::memory_order_relaxed);
   if (&job != mine_) news_ = true;
   end_if_done(job);

@@ -335,13 +335,15 @@ Parcel* Engine::write_parcel(Job& job, std::span<std::byte> scratch) {
   std::uint64_t most = job.chunksize > 0 ? job.chunksize : kMostWrittenAhead;
   if (job.chunksize == 0 && job.total_known) most = std::clamp<std::uint64_t>(job.total / (4 * processes_), 1, 4096);
   most = std::min(most, job.window_end - job.next_index);
-  detail::FrameWriter frame(writer, static_cast<std::size_t>(most), scratch.size());
+  const std::uint32_t item_bytes = dispatcher_->item_bytes(job);
+  detail::FrameWriter frame(writer, static_cast<std::size_t>(most), scratch.size(), item_bytes);
   job.ops->fill(job, frame);
   auto parcel = std::make_unique<Parcel>();
   parcel->job = &job;
   parcel->first = job.next_index;
   parcel->count = static_cast<std::uint32_t>(frame.count());
   parcel->last = job.input_done;
+  parcel->item_bytes = item_bytes;
   if (frame.oversized()) {
     parcel->take(std::move(writer), scratch);
   } else {

@@ -157,7 +157,7 @@ void Dispatcher::drop_parcel(Parcel* parcel) {
   const std::exception_ptr error = job->withdrawn;
   for (std::uint32_t i = 0; i < count; ++i) {
     if (error) give_error(*job, first + i, error);
-    count_answer(*job);
+    count_answers(*job);
   }
 }
 
@@ -255,7 +255,8 @@ void Dispatcher::put_header(WorkerSlot& worker, std::byte* at, wire::FrameKind k
   }
 }
 
-wire::FrameKind Dispatcher::kind_for(const Job& job, bool streams) const noexcept {
+wire::FrameKind Dispatcher::kind_for(const Job& job, std::uint32_t item_bytes, bool streams) const noexcept {
+  if (item_bytes > 0) return wire::FrameKind::block;
   return membarrier_ && !job.each && !streams ? wire::FrameKind::batch : wire::FrameKind::task;
 }
 
@@ -290,9 +291,12 @@ bool Dispatcher::send_parcel(WorkerSlot& worker, Parcel* parcel) {
             .first = parcel->first,
             .count = parcel->count,
             .attempt = parcel->attempt,
+            .item_bytes = parcel->item_bytes,
+            .result_bytes = parcel->job->function.record->result_bytes,
             .payload_bytes = parcel->length()};
   sent.payload_at = ring.position() + sizeof(wire::FrameHeader);
-  put_header(worker, window.data(), kind_for(*parcel->job, streams), function.number, parcel->count, parcel->length());
+  put_header(worker, window.data(), kind_for(*parcel->job, parcel->item_bytes, streams), function.number, parcel->count,
+             parcel->length());
   if (streams) {
     ring.publish(sizeof(wire::FrameHeader));
     sent.parcel = parcel;
@@ -381,7 +385,9 @@ bool Dispatcher::send_input(WorkerSlot& worker, Job& job) {
   const auto room = window.subspan(sizeof(wire::FrameHeader), most_bytes - sizeof(wire::FrameHeader) - 8);
   wire::Writer writer(room);
   const std::uint64_t most = std::min(chunk_for(job, function), job.window_end - job.next_index);
-  detail::FrameWriter frame(writer, static_cast<std::size_t>(most), ring.capacity() / 4);
+  const std::uint32_t item_bytes = this->item_bytes(job);
+  const std::size_t enough = std::min(ring.capacity() / 4, item_bytes > 0 ? room.size() : SIZE_MAX);
+  detail::FrameWriter frame(writer, static_cast<std::size_t>(most), enough, item_bytes);
   try {
     job.ops->fill(job, frame);
   } catch (...) {  // the input's own exception: the call throws it once what was written is answered
@@ -411,9 +417,15 @@ bool Dispatcher::send_input(WorkerSlot& worker, Job& job) {
     return send_parcel(worker, parcel.release());
   }
   const std::uint64_t length = frame.bytes();
-  Sent sent{.job = &job, .function = &function, .first = first, .count = count, .payload_bytes = length};
+  Sent sent{.job = &job,
+            .function = &function,
+            .first = first,
+            .count = count,
+            .item_bytes = item_bytes,
+            .result_bytes = job.function.record->result_bytes,
+            .payload_bytes = length};
   sent.payload_at = ring.position() + sizeof(wire::FrameHeader);
-  put_header(worker, window.data(), kind_for(job, false), function.number, count, length);
+  put_header(worker, window.data(), kind_for(job, item_bytes, false), function.number, count, length);
   ring.publish(sizeof(wire::FrameHeader) + wire::padded(length));
   record_sent(worker, sent);
   return true;

@@ -26,8 +26,9 @@ class Parcel {
   std::uint64_t first = 0;
   std::uint32_t count = 0;
   std::uint32_t attempt = 0;
-  bool last = false;    // the job's input ends with it
-  bool posted = false;  // counted in the job
+  std::uint32_t item_bytes = 0;  // the payload is that of a block frame; else 0
+  bool last = false;             // the job's input ends with it
+  bool posted = false;           // counted in the job
 
   std::uint64_t length() const noexcept { return length_; }
   std::size_t pieces() const noexcept { return hold_ ? hold_->pieces.size() : 1; }

@@ -40,6 +40,7 @@ void Dispatcher::begin_worker(WorkerSlot& worker) {
   worker.observed_taken = 0;
   worker.observed_at_ns = 0;
   worker.incoming = worker.unfenced = worker.coarse = false;
+  worker.in_values = false;
   worker.seen_busy_ns = worker.seen_timed_tasks = worker.wake_at = 0;
   worker.started_ns = os::now_ns();
   try {
@@ -182,7 +183,7 @@ void Dispatcher::answer_dead(WorkerSlot& worker, Sent& sent, std::uint32_t item,
     error = std::current_exception();
   }
   give_error(job, index, std::move(error));
-  count_answer(job);
+  count_answers(job);
 }
 
 // Tasks that were sent and have not begun return, in so many parts.
@@ -206,7 +207,7 @@ void Dispatcher::give_back(WorkerSlot& worker, Sent& sent, std::uint32_t from, s
   Job& job = *sent.job;
   for (; done < count; ++done) {
     give_error(job, sent.first + from + done, error);
-    count_answer(job);
+    count_answers(job);
   }
 }
 
@@ -262,6 +263,7 @@ Parcel* Dispatcher::copy_from_ring(WorkerSlot& worker, Sent& sent, std::uint32_t
   parcel->first = sent.first + from;
   parcel->count = count;
   parcel->attempt = sent.attempt;
+  parcel->item_bytes = sent.item_bytes;
   if (sent.parcel != nullptr) {  // one large task
     parcel->take_payload(*sent.parcel);
     return parcel.release();
@@ -270,6 +272,10 @@ Parcel* Dispatcher::copy_from_ring(WorkerSlot& worker, Sent& sent, std::uint32_t
   const std::size_t size = static_cast<std::size_t>(sent.payload_bytes);
   std::size_t at = 0;
   const auto skip = [&](std::uint32_t items) {
+    if (sent.item_bytes > 0) {
+      at += std::size_t{items} * sent.item_bytes;
+      return;
+    }
     for (std::uint32_t i = 0; i < items && at + sizeof(std::uint32_t) <= size; ++i) {
       std::uint32_t length = 0;
       std::memcpy(&length, payload + at, sizeof length);

@@ -51,6 +51,9 @@ class Known {
     if (callable_ == nullptr) make();
     record_->call(callable_, args, answer);
   }
+  bool made() const noexcept { return callable_ != nullptr; }
+  const wire::FunctionRecord& record() const noexcept { return *record_; }
+  void call_fixed(const std::byte* args, std::byte* result) { record_->call_fixed(callable_, args, result); }
 
  private:
   void make() {
@@ -61,9 +64,14 @@ class Known {
       throw ProcessError("the function at this place of the program has another signature: was it rebuilt?");
     }
     void* const callable = record->open(reader);
+    try {
+      reader.finish();
+    } catch (...) {
+      record->close(callable);
+      throw;
+    }
     record_ = record;
     callable_ = callable;
-    reader.finish();
     definition_ = {};
   }
   void swap(Known& other) noexcept {
@@ -104,6 +112,9 @@ class Worker final : private wire::Answer, private wire::Source {
         case wire::FrameKind::task:
         case wire::FrameKind::batch:
           run_frame(header, window.subspan(kHeaderBytes));
+          break;
+        case wire::FrameKind::block:
+          run_block(header, window.data() + kHeaderBytes);
           break;
       }
       link_.tasks.release();
@@ -202,9 +213,78 @@ class Worker final : private wire::Answer, private wire::Source {
       run_task(callable, wire::Reader(std::span(at, length)));
       at += length;
     }
-    link_.tasks.consume(whole);
+    end_frame(header);
+  }
+
+  void end_frame(const wire::FrameHeader& header) {
+    link_.tasks.consume(static_cast<std::size_t>(wire::padded(header.length())));
     untimed_ += header.count;
     if (header.count > 1 || untimed_ >= kTimedTogether || task_ns_ > kFastTaskNs) stamp();
+  }
+
+  // Items of one size. The first task opens the function, and so goes the common way.
+  void run_block(const wire::FrameHeader& header, const std::byte* at) {
+    Known& callable = function(header.function);
+    const std::size_t size = static_cast<std::size_t>(header.length() / header.count);
+    for (std::uint32_t left = header.count; left > 0;) {
+      if (callable.made()) {
+        const std::uint32_t done = run_values(callable, at, left);
+        at += done * size;
+        left -= done;
+        continue;
+      }
+      if (!take(!membarrier_)) {
+        decline(left);
+        break;
+      }
+      run_task(callable, wire::Reader(std::span(at, size)));
+      at += size;
+      --left;
+    }
+    end_frame(header);
+  }
+
+  // Runs tasks until there are no more, one throws or the rest was revoked: how many of them are answered. Each result
+  // is published by itself, so that a task that kills the worker takes no other with it.
+  std::uint32_t run_values(Known& callable, const std::byte* at, std::uint32_t most) {
+    const std::size_t size = callable.record().argument_bytes;
+    const std::size_t result_size = callable.record().result_bytes;
+    const std::size_t fit = (link_.results.capacity() / 8 - kRecordBytes) / result_size;
+    const std::uint32_t count = static_cast<std::uint32_t>(std::min<std::size_t>(most, fit));
+    const auto window = room(kRecordBytes + static_cast<std::size_t>(wire::padded(count * result_size)));
+    const std::uint64_t first = sequence_ + 1;
+    put_record(window, wire::RecordStatus::values, first, count);
+    link_.results.publish(kRecordBytes);
+    std::byte* to = window.data() + kRecordBytes;
+    std::uint32_t done = 0;
+    std::exception_ptr error;
+    const bool fence = !membarrier_;
+    try {
+      for (; done < count && take(fence); ++done) {
+        callable.call_fixed(at, to);
+        leave_if_forked();
+        os::flush_task_output();
+        at += size;
+        to += result_size;
+        link_.results.publish(result_size);
+      }
+    } catch (...) {
+      error = std::current_exception();
+    }
+    if (done < count) put_record(window, wire::RecordStatus::values, first, done);  // published with what follows
+    const std::size_t padding = static_cast<std::size_t>(wire::padded(done * result_size)) - done * result_size;
+    if (padding > 0) link_.results.publish(padding);
+    if (done == count) return done;
+    if (!error) {
+      decline(most - done);
+      return most;
+    }
+    leave_if_forked();
+    status_ = wire::RecordStatus::error;
+    wire::save_exception(begin(), error);
+    commit();
+    os::flush_task_output();
+    return done + 1;
   }
 
   // A single task whose arguments do not fit the ring: they are read as they come.
@@ -351,8 +431,9 @@ class Worker final : private wire::Answer, private wire::Source {
 
   static void put_record(std::span<std::byte> window, wire::RecordStatus status, std::uint64_t sequence,
                          std::uint64_t length) {
-    const std::uint64_t word = wire::pack_record(status, sequence, length);
-    std::memcpy(window.data(), &word, sizeof word);
+    // In one piece: that of values is corrected while the dispatcher may look at it.
+    auto& word = *reinterpret_cast<std::uint64_t*>(window.data());
+    std::atomic_ref(word).store(wire::pack_record(status, sequence, length), std::memory_order_relaxed);
   }
 
   wire::Writer& begin() override {

@@ -26,9 +26,11 @@ struct Sent {
   std::uint32_t count = 0;
   std::uint32_t answered = 0;
   std::uint32_t attempt = 0;
-  float task_ns = 0;             // the estimate that stands in the worker's load
-  std::uint64_t sequence = 0;    // of the first task
-  std::uint64_t payload_at = 0;  // ring position
+  std::uint32_t item_bytes = 0;    // of a block frame; else 0
+  std::uint32_t result_bytes = 0;  // and of each of its results
+  float task_ns = 0;               // the estimate that stands in the worker's load
+  std::uint64_t sequence = 0;      // of the first task
+  std::uint64_t payload_at = 0;    // ring position
   std::uint64_t payload_bytes = 0;
   Parcel* parcel = nullptr;     // set: the payload streams, and is not to be found in the ring
   std::uint32_t reclaimed = 0;  // the last so many tasks were given to another worker
@@ -106,6 +108,12 @@ struct WorkerSlot {
   std::size_t outgoing_piece = 0;
   std::size_t outgoing_offset = 0;
   std::size_t outgoing_padding = 0;
+
+  // Values on their way in. Their record stays in the ring until the last of them is taken.
+  bool in_values = false;
+  std::uint64_t values_at = 0;     // ring position of the record
+  std::uint64_t values_first = 0;  // sequence number of the first
+  std::uint64_t values_most = 0;   // how many there can be
 
   // A result larger than the ring, on its way in.
   bool incoming = false;

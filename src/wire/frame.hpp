@@ -2,6 +2,7 @@
 //
 // Task ring:    FrameHeader, payload, padding to 8 bytes. The payload of a task frame is `count` items, each a 32-bit
 //               length and that many bytes of arguments; kRestOfFrame as length: the item is the rest of the frame.
+//               The payload of a block frame is `count` items of the same length, side by side.
 // Result ring:  one 64-bit record word (status, low bits of the sequence number, payload length), payload, padding.
 //               Records come in the order in which the tasks were taken, so they need not name them.
 #pragma once
@@ -17,6 +18,7 @@ enum class FrameKind : std::uint8_t {
   stop = 4,    // run `function` (0: nothing) as finalizer, then exit
   batch = 5,   // as task, but the answers are wanted together: the worker takes its tasks without a barrier each, and
                // the dispatcher makes up for it with a membarrier when it needs to be sure
+  block = 6,   // as batch, for a function whose arguments and results always have the same sizes
 };
 
 struct FrameHeader {
@@ -40,6 +42,8 @@ enum class RecordStatus : std::uint8_t {
   error = 2,        // payload: an exception in transit
   declined = 3,     // no payload; `length` tasks were revoked before they were taken
   init_failed = 4,  // payload: the exception that left the initializer; the worker ends
+  values = 5,       // `length` results of a block frame follow side by side, each published when its task is done; the
+                    // worker makes the number smaller before it publishes something else instead
 };
 
 struct Record {

@@ -71,7 +71,7 @@ class FakeWorker {
     const auto payload = window.subspan(sizeof header);
     EXPECT_GE(payload.size(), frame.length) << "a frame that does not stream must be whole";
     frame.payload.assign(reinterpret_cast<const char*>(payload.data()), static_cast<std::size_t>(frame.length));
-    if (frame.kind == FrameKind::task || frame.kind == FrameKind::batch) frame.items = items_of(frame);
+    if (has_items(frame.kind)) frame.items = items_of(frame);
     link.tasks.consume(static_cast<std::size_t>(wire::padded(frame.length)));
     return frame;
   }
@@ -128,7 +128,7 @@ class FakeWorker {
   std::optional<Frame> next_tasks() {
     while (auto frame = next_frame()) {
       frames.push_back(frame->kind);
-      if (frame->kind == FrameKind::task || frame->kind == FrameKind::batch) return frame;
+      if (has_items(frame->kind)) return frame;
       if (frame->kind == FrameKind::init) become_ready();
       if (frame->kind == FrameKind::define && frame->streamed) return frame;
       release();
@@ -181,8 +181,16 @@ class FakeWorker {
   bool stopped = false;
 
  private:
+  static bool has_items(FrameKind kind) {
+    return kind == FrameKind::task || kind == FrameKind::batch || kind == FrameKind::block;
+  }
   static std::vector<std::string> items_of(const Frame& frame) {
     std::vector<std::string> items;
+    if (frame.kind == FrameKind::block) {
+      const std::size_t size = static_cast<std::size_t>(frame.length / frame.count);
+      for (std::uint32_t i = 0; i < frame.count; ++i) items.push_back(frame.payload.substr(i * size, size));
+      return items;
+    }
     std::size_t at = 0;
     for (std::uint32_t i = 0; i < frame.count; ++i) {
       std::uint32_t length = 0;

@@ -98,7 +98,7 @@ class AsyncJobWith : public AsyncJob<R> {
   static void destroy(Job* job) noexcept { delete static_cast<D*>(job); }
   static void fill(Job& job, FrameWriter& frame) { D::fill(job, frame); }
   static constexpr Job::Ops kOps{&fill,    &take_value<AsyncJobWith>, &take_error<AsyncJobWith>, &is_done,
-                                 &destroy, &AsyncJob<R>::finished};
+                                 &destroy, &AsyncJob<R>::finished,    values_of<AsyncJobWith>()};
 };
 
 template <class R, class... Args>

@@ -40,6 +40,11 @@ struct FunctionRecord {
   void* (*open)(Reader& state);                                // makes the callable from its state
   void (*close)(void* callable) noexcept;                      // and ends it
   void (*call)(void* callable, Reader& args, Answer& answer);  // one task; what is thrown is the task's error
+  // The same call when arguments and result always have so many bytes, which saves all that is said about lengths;
+  // null for other calls.
+  void (*call_fixed)(void* callable, const std::byte* args, std::byte* result) = nullptr;
+  std::uint32_t argument_bytes = 0;
+  std::uint32_t result_bytes = 0;  // at least 1: for a task without a result a byte that means nothing
 };
 
 // A callable in the caller's hands. `permanent`: its state is no more than `key`, and a program has few of them.
@@ -223,6 +228,28 @@ void answer_with(wire::Answer& answer, Call&& call) {
   }
 }
 
+// The bytes of arguments and results whose encoding always has the same size; 0 for all others.
+inline constexpr std::size_t kLargestFixedCall = 512;
+
+template <class... Args>
+constexpr std::size_t fixed_call_bytes() {
+  if constexpr (sizeof...(Args) > 0 && (kFixed<Args> && ...)) {
+    return (kFixedSize<Args> + ...) <= kLargestFixedCall ? (kFixedSize<Args> + ...) : 0;
+  } else {
+    return 0;
+  }
+}
+template <class Raw>
+constexpr std::size_t fixed_result_bytes() {
+  if constexpr (std::is_void_v<Raw>) {
+    return 1;
+  } else if constexpr (kFixed<typename ResultOf<Raw>::type>) {
+    return kFixedSize<typename ResultOf<Raw>::type>;
+  } else {
+    return 0;
+  }
+}
+
 // The record of F called with decoded Args: each an argument, or, for Spread, one tuple of them. Hidden: a library's
 // record is its own and no other's, although the loader would make one of all that have this name.
 template <class F, bool Spread, class... Args>
@@ -235,14 +262,40 @@ struct __attribute__((visibility("hidden"))) RecordOf {
     F& f = *static_cast<F*>(callable);
     std::tuple<Args...> args{wire::load<Args>(in)...};
     in.finish();
+    answer_with(answer, [&]() -> decltype(auto) { return called(f, args); });
+  }
+  static decltype(auto) called(F& f, std::tuple<Args...>& args) {
     if constexpr (Spread) {
-      answer_with(answer, [&]() -> decltype(auto) { return spread(f, std::get<0>(args)); });
+      return spread(f, std::get<0>(args));
     } else {
-      answer_with(answer, [&]() -> decltype(auto) { return spread(f, args); });
+      return spread(f, args);
     }
   }
 
-  static constexpr wire::FunctionRecord record{signature(), &open, &close, &call};
+  using Raw = decltype(called(std::declval<F&>(), std::declval<std::tuple<Args...>&>()));
+  static constexpr std::size_t kArgumentBytes = fixed_call_bytes<Args...>();
+  static constexpr std::size_t kResultBytes = fixed_result_bytes<Raw>();
+
+  static void call_fixed(void* callable, const std::byte* in, std::byte* out) {
+    wire::Reader reader(std::span(in, kArgumentBytes));
+    std::tuple<Args...> args{wire::load<Args>(reader)...};
+    if constexpr (std::is_void_v<Raw>) {
+      called(*static_cast<F*>(callable), args);
+      (void)out;
+    } else {
+      const typename ResultOf<Raw>::type result(called(*static_cast<F*>(callable), args));
+      detail::encode(out, result);
+    }
+  }
+  static constexpr wire::FunctionRecord make_record() {
+    if constexpr (kArgumentBytes > 0 && kResultBytes > 0) {
+      return {signature(), &open, &close, &call, &call_fixed, kArgumentBytes, kResultBytes};
+    } else {
+      return {signature(), &open, &close, &call};
+    }
+  }
+
+  static constexpr wire::FunctionRecord record = make_record();
 };
 
 template <class F, bool Spread, class... Args>

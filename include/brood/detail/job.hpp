@@ -22,11 +22,22 @@ class Parcel;
 namespace detail {
 
 // Lays out items in one task frame: for each a 32-bit length, then its bytes. An item too large for the frame is left
-// to a frame of its own.
+// to a frame of its own. Items that all have `item_bytes` stand side by side without lengths.
 class FrameWriter {
  public:
-  FrameWriter(wire::Writer& writer, std::size_t most_items, std::size_t most_bytes) noexcept
-      : writer_(&writer), most_items_(most_items), most_bytes_(most_bytes) {}
+  FrameWriter(wire::Writer& writer, std::size_t most_items, std::size_t most_bytes, std::size_t item_bytes = 0) noexcept
+      : writer_(&writer), most_items_(most_items), most_bytes_(most_bytes), item_bytes_(item_bytes) {
+    if (item_bytes > 0 && most_items > most_bytes / item_bytes) most_items_ = most_bytes / item_bytes;
+  }
+
+  std::size_t item_bytes() const noexcept { return item_bytes_; }
+  std::size_t most_items() const noexcept { return most_items_; }
+  // Room for so many items without lengths, to be filled with their encodings. They count as written.
+  std::byte* extend(std::size_t items) {
+    count_ += items;
+    bytes_ += items * item_bytes_;
+    return writer_->extend(items * item_bytes_);
+  }
 
   bool wants_more() const noexcept { return count_ < most_items_ && bytes_ < most_bytes_ && !closed_; }
   std::size_t count() const noexcept { return count_; }
@@ -59,7 +70,7 @@ class FrameWriter {
  private:
   static constexpr std::uint32_t kRest = 0xFFFF'FFFFU;
   wire::Writer* writer_;
-  std::size_t most_items_, most_bytes_;
+  std::size_t most_items_, most_bytes_, item_bytes_;
   std::size_t count_ = 0;
   std::size_t bytes_ = 0;
   bool oversized_ = false;
@@ -82,11 +93,17 @@ class Job {
     void (*destroy)(Job*) noexcept;
     // Called in the service thread once the job is done; null: not wanted.
     void (*finished)(Job&);
+    // Takes the results of `count` tasks that stand side by side, each as long as the function's record says: how many
+    // it took before one that value() is to deal with. Null: items and results are not written in this way.
+    std::size_t (*values)(Job&, std::uint64_t first, const std::byte* bytes, std::size_t count) noexcept = nullptr;
   };
 
   Job(const Ops& how, const wire::FunctionRef& f) noexcept : ops(&how), function(f) {}
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
+
+  // The size of every item, when it always is the same; else 0.
+  std::size_t item_bytes() const noexcept { return ops->values == nullptr ? 0 : function.record->argument_bytes; }
 
   // Constant once the job runs.
   const Ops* ops;

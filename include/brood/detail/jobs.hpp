@@ -6,8 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <optional>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -17,9 +19,9 @@ namespace brood::detail {
 
 void advance_progress(Progress& bar, std::uint64_t by);
 
-inline void note_progress(Job& job) {
+inline void note_progress(Job& job, std::uint64_t by = 1) {
   if (job.progress != nullptr) [[unlikely]] {
-    advance_progress(*job.progress, 1);
+    advance_progress(*job.progress, by);
   }
 }
 
@@ -78,6 +80,25 @@ class ListResult {
       slots_[i].emplace(read_result<R>(reader));
     }
   }
+  // Encodings side by side: how many it took before one that throws.
+  std::size_t set_values(std::uint64_t first, const std::byte* bytes, std::size_t count) noexcept requires kFixed<R> {
+    std::size_t done = 0;
+    try {
+      if constexpr (kDirect && kBulk<R>) {
+        const std::size_t end = static_cast<std::size_t>(first) + count;
+        if (end > slots_.size()) slots_.resize(end > 2 * slots_.size() ? end : 2 * slots_.size());
+        std::memcpy(static_cast<void*>(slots_.data() + first), bytes, count * sizeof(R));
+        return count;
+      }
+      for (; done < count; ++done) {
+        wire::Reader reader(std::span(bytes + done * kFixedSize<R>, kFixedSize<R>));
+        set_value(first + done, reader);
+      }
+    } catch (...) {
+      // The one at which it stopped is set_value()'s, whose error is the task's.
+    }
+    return done;
+  }
   void set_error(std::uint64_t index, std::exception_ptr error) noexcept {
     if (error_ && index >= error_index_) return;
     error_index_ = index;
@@ -121,6 +142,7 @@ class ListResult<void> {
  public:
   void expect(std::uint64_t) {}
   void set_value(std::uint64_t, wire::Reader& reader) { reader.finish(); }
+  std::size_t set_values(std::uint64_t, const std::byte*, std::size_t count) noexcept { return count; }
   void set_error(std::uint64_t index, std::exception_ptr error) noexcept {
     if (error_ && index >= error_index_) return;
     error_index_ = index;
@@ -139,6 +161,12 @@ class ListResult<void> {
 
 // Where answers go, as the engine calls it. J has a member `result`.
 template <class J>
+std::size_t take_values(Job& job, std::uint64_t first, const std::byte* bytes, std::size_t count) noexcept {
+  const std::size_t taken = static_cast<J&>(job).result.set_values(first, bytes, count);
+  note_progress(job, taken);
+  return taken;
+}
+template <class J>
 void take_value(Job& job, std::uint64_t index, wire::Reader& reader) {
   static_cast<J&>(job).result.set_value(index, reader);
   note_progress(job);
@@ -147,6 +175,14 @@ template <class J>
 void take_error(Job& job, std::uint64_t index, std::exception_ptr error) {
   static_cast<J&>(job).result.set_error(index, std::move(error));
   note_progress(job);
+}
+template <class J>
+constexpr auto values_of() -> decltype(Job::Ops::values) {
+  if constexpr (requires(J & job, const std::byte* bytes) { job.result.set_values(0, bytes, 0); }) {
+    return &take_values<J>;
+  } else {
+    return nullptr;
+  }
 }
 inline bool is_done(Job& job) { return job.done.load(Order::acquire); }
 
@@ -190,7 +226,8 @@ class MapJob : public Job {
 
  private:
   static void fill(Job& job, FrameWriter& frame) { static_cast<MapJob&>(job).input_.fill(job, frame, true); }
-  static constexpr Ops kOps{&fill, &take_value<MapJob>, &take_error<MapJob>, &is_done, nullptr, nullptr};
+  static constexpr Ops kOps{&fill,   &take_value<MapJob>, &take_error<MapJob>, &is_done, nullptr,
+                            nullptr, values_of<MapJob>()};
 
   RangeInput<Range> input_;
 };

@@ -44,6 +44,9 @@ class RangeInput {
     constexpr bool kObjects = std::is_lvalue_reference_v<std::iter_reference_t<iterator_t<Range>>> &&
                               std::is_same_v<std::remove_cvref_t<std::iter_reference_t<iterator_t<Range>>>, Item> &&
                               std::forward_iterator<iterator_t<Range>>;
+    if constexpr (kFixed<Item>) {
+      if (frame.item_bytes() == kFixedSize<Item>) return fill_fixed(job, frame);
+    }
     while (frame.wants_more()) {
       // Stepped on only when the next element is wanted: an input range may wait for it, or count what it gave.
       if (step_first_) {
@@ -68,6 +71,46 @@ class RangeInput {
   }
 
  private:
+  // The memory of the range is the encoding of its elements.
+  static constexpr bool kPlain = [] {
+    if constexpr (std::contiguous_iterator<iterator_t<Range>> &&
+                  std::sized_sentinel_for<sentinel_t<Range>, iterator_t<Range>>) {
+      return kBulk<Item> && std::is_same_v<std::remove_cvref_t<std::iter_reference_t<iterator_t<Range>>>, Item>;
+    } else {
+      return false;
+    }
+  }();
+
+  void fill_fixed(Job& job, FrameWriter& frame) {
+    if constexpr (kPlain) {
+      const std::size_t left = static_cast<std::size_t>(end_ - it_);
+      const std::size_t count = left < frame.most_items() ? left : frame.most_items();
+      if (count > 0) std::memcpy(frame.extend(count), std::to_address(it_), count * sizeof(Item));
+      it_ += static_cast<std::iter_difference_t<iterator_t<Range>>>(count);
+      job.input_done = count == left;
+    } else {
+      for (std::size_t left = frame.most_items(); left > 0; --left) {
+        if (step_first_) {
+          step_first_ = false;
+          ++it_;
+        }
+        if (it_ == end_) {
+          job.input_done = true;
+          return;
+        }
+        if constexpr (std::is_convertible_v<std::iter_reference_t<iterator_t<Range>>, const Item&>) {
+          const Item& item = *it_;
+          detail::encode(frame.extend(1), item);
+        } else {
+          const Item item(*it_);
+          detail::encode(frame.extend(1), item);
+        }
+        step_first_ = true;
+      }
+      if (job.total_known && job.next_index + frame.count() == job.total) job.input_done = true;
+    }
+  }
+
   iterator_t<Range> it_;
   sentinel_t<Range> end_;
   bool step_first_ = false;
