@@ -211,11 +211,11 @@ TEST(FunctionRecords, SignaturesDiffer) {
   const auto lambda = [](int x) { return x; };
   using L = decltype(lambda);
   const std::vector<std::uint64_t> all{RecordOf<int (*)(int), false, int>::signature(),
-                                       RecordOf<int (*)(int), true, int>::signature(),
-                                       RecordOf<int (*)(int), false, long>::signature(),
+                                       RecordOf<int (*)(int), true, std::tuple<int>>::signature(),
+                                       RecordOf<int (*)(int), false, short>::signature(),
                                        RecordOf<long (*)(int), false, int>::signature(),
                                        RecordOf<L, false, int>::signature(),
-                                       RecordOf<L, false, unsigned>::signature(),
+                                       RecordOf<L, false, short>::signature(),
                                        RecordOf<Adder, false, int>::signature(),
                                        RecordOf<Hidden, false, int>::signature()};
   for (std::size_t i = 0; i < all.size(); ++i) {
