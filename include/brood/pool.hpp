@@ -116,6 +116,9 @@ class Verbs {
 
   // A stream of results, in the order of the input or as they complete. The input is read as results are consumed, a
   // bounded window ahead; it may be infinite. An lvalue range must outlive the stream; an rvalue moves into it.
+  //
+  // A single-pass range, here and in map, may use the pool while it is read: pool.imap(g, pool.imap(f, xs)) is a
+  // pipeline. Reading any other range from the pool it feeds is a ProcessError.
   template <class F, class Range>
   auto imap(F&& f, Range&& range) const -> ResultStream<map_result_t<F, Range>>;
   template <class F, class Range>

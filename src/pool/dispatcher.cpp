@@ -26,6 +26,18 @@ bool has_room(const WorkerSlot& worker) {
   return ring.damaged() || ring.window(ring.capacity() / 8).size() >= ring.capacity() / 8;
 }
 
+// The job of the caller, for one call; it may be gone after that, also when the call ends with an exception.
+class ForThisCall {
+ public:
+  ForThisCall(Job*& place, Job* job) noexcept : place_(place) { place_ = job; }
+  ForThisCall(const ForThisCall&) = delete;
+  ForThisCall& operator=(const ForThisCall&) = delete;
+  ~ForThisCall() { place_ = nullptr; }
+
+ private:
+  Job*& place_;
+};
+
 // Whether the worker has something for the dispatcher that it would ring for.
 bool calls(const WorkerSlot& worker) {
   if (worker.life != WorkerSlot::Life::alive) return false;
@@ -87,13 +99,12 @@ void Dispatcher::accept(Parcel* parcel) {
 void Dispatcher::offer(Job& job) {
   // Looking for answers after each of many small calls would cost more than the calls.
   if ((idle_.empty() && hungry_.empty()) || ++offers_ % kOffersBetweenSteps == 0) step(nullptr);
-  mine_ = &job;
+  const ForThisCall guard(mine_, &job);
   if (pending_.empty()) feed();
-  mine_ = nullptr;
 }
 
 bool Dispatcher::step(Job* mine) {
-  mine_ = mine;
+  const ForThisCall guard(mine_, mine);
   bool moved = false;
   for (std::size_t i = 0; i < busy_.size();) {
     WorkerSlot* const worker = busy_[i];
@@ -109,12 +120,11 @@ bool Dispatcher::step(Job* mine) {
     news_ = false;
     on_news_();
   }
-  mine_ = nullptr;
   return moved;
 }
 
 void Dispatcher::rest(Job* mine, os::Deadline deadline) {
-  mine_ = mine;
+  const ForThisCall guard(mine_, mine);
   const auto something_came = [&] {
     if (attention_.load(std::memory_order_relaxed) || !later_.empty()) return true;
     if (blocked_ > 0 && unblock()) return true;
@@ -139,7 +149,6 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
         if (something_came()) {
           spin_ns_ = std::min(2 * spin_ns_, kLongestSpinNs);
           attention_.store(false, std::memory_order_relaxed);
-          mine_ = nullptr;
           return;
         }
         os::cpu_relax();
@@ -162,7 +171,6 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   page_.words().sleep_epoch.store(0, std::memory_order_relaxed);
   attention_.store(false, std::memory_order_relaxed);
   if (look_after_workers()) feed();
-  mine_ = nullptr;
 }
 
 // Whether a worker that was blocked has released its ring, or can never do so.

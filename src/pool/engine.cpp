@@ -20,12 +20,6 @@ constexpr std::int64_t kLookUpNs = 100'000'000;
 // The deadline is checked once in so many rounds while there is work.
 constexpr unsigned kRoundsBetweenClocks = 64;
 constexpr channel::RingSizes kRingSizes;
-// Parcels of tasks that are written ahead, without a worker at hand, are about this large.
-constexpr std::size_t kParcelBytes = std::size_t{16} << 10U;
-constexpr std::size_t kSmallScratch = 512;
-constexpr double kSlowTaskNs = 20'000;
-static_assert(kParcelBytes <= kRingSizes.tasks / 4);
-constexpr std::uint64_t kMostWrittenAhead = 64;  // tasks per parcel while their time is not known
 
 std::unique_ptr<Backend> make_local_backend(int page_fd, int doorbell_fd) {
   return std::make_unique<LocalBackend>(kRingSizes, page_fd, doorbell_fd);
@@ -93,7 +87,8 @@ void Engine::check_usable(const char* verb) const {
   }
   if (driver_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
     throw ProcessError(std::string("Pool::") + verb +
-                       "(): called from code that reads or writes a task's values for this very pool");
+                       "(): called from code that reads or writes a task's values for this very pool; an input that "
+                       "uses the pool must be a single-pass range (a stream, a generator)");
   }
 }
 
@@ -127,8 +122,12 @@ void Engine::end_turn() noexcept {
     wake_waiters();
     // Whoever posted and did not get the turn relies on its holder.
     if (!has_posted_.load(std::memory_order_seq_cst) || !try_turn()) return;
-    take_posted();
-    dispatcher_->step(nullptr);
+    try {
+      take_posted();
+      dispatcher_->step(nullptr);
+    } catch (...) {
+      // What was posted is accepted: whoever drives next meets what is wrong.
+    }
   }
 }
 
@@ -165,18 +164,19 @@ void Engine::yield_to_visitors() {
   waiters_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-Engine::Driven Engine::drive(Job* mine, os::Deadline deadline, const std::function<bool()>& until,
+Engine::Driven Engine::drive(Job* mine, Job* fed, os::Deadline deadline, const std::function<bool()>& until,
                              const os::InterruptibleCall* call) {
   for (unsigned rounds = 0;; ++rounds) {
     if (call != nullptr && call->interrupted()) throw_interrupted();
     if (has_posted_.load(std::memory_order_relaxed)) take_posted();
     settle(mine);
+    if (fed != mine) settle(fed);
     if (until()) return Driven::there;
-    const bool moved = dispatcher_->step(mine);
+    const bool moved = dispatcher_->step(fed);
     if (until()) return Driven::there;
     if (visitors_.load(std::memory_order_relaxed) > 0) return Driven::visited;
     // Answers of a batch are let gather: taking each as it comes would slow the worker that writes them.
-    const bool gathers = mine != nullptr && !mine->each && !dispatcher_->fed();
+    const bool gathers = mine != nullptr && !mine->each && mine == fed && !dispatcher_->fed();
     if (moved && !gathers) {
       if (rounds % kRoundsBetweenClocks == 0 && deadline.passed()) return Driven::too_late;
       continue;
@@ -187,7 +187,7 @@ Engine::Driven Engine::drive(Job* mine, os::Deadline deadline, const std::functi
                         visitors_.load(std::memory_order_seq_cst) > 0 || (call != nullptr && call->interrupted());
     if (!wanted && !until()) {
       const bool looks_up = mine != nullptr && !mine->each;
-      dispatcher_->rest(mine,
+      dispatcher_->rest(fed,
                         looks_up ? os::Deadline::at(std::min(deadline.at_ns(), os::now_ns() + kLookUpNs)) : deadline);
     }
     resting_.store(false, std::memory_order_relaxed);
@@ -240,30 +240,44 @@ void Engine::post(Parcel* parcel) {
 
 // Works for `job`, or sleeps while another thread does, until it is satisfied. False: the time is over.
 bool Engine::work(Job& job, os::Deadline deadline) {
-  const auto satisfied = [&job] { return job.ops->satisfied(job); };
   const os::InterruptibleCall call;
   const bool feeds = job.ops->finished == nullptr;  // otherwise its input was written when it was submitted
+  const bool apart = feeds && job.apart;
+  const auto satisfied = [&job] { return job.ops->satisfied(job); };
+  const auto until = [this, &job] { return job.ops->satisfied(job) || can_read(job, true); };
   for (;;) {
+    const bool wrote = apart && read_apart(job, !satisfied());
     // Visitors go first: they want the turn for a moment only.
     if (visitors_.load(std::memory_order_seq_cst) == 0 && try_turn()) {
       const Turn turn(*this);
-      const Driven driven = drive(feeds ? &job : nullptr, deadline, satisfied, &call);
-      if (driven != Driven::visited) return driven == Driven::there;
+      Job* const fed = apart ? fed_in_turn(job) : feeds ? &job : nullptr;
+      if (wrote) {
+        take_posted();
+        dispatcher_->step(fed);
+      }
+      const Driven driven = apart ? drive(&job, fed, deadline, until, &call)
+                                  : drive(feeds ? &job : nullptr, fed, deadline, satisfied, &call);
+      if (apart) {
+        for (Job* j = &job; j != nullptr; j = source_of(*j)) j->task_ns.store(j->known->task_ns);
+      }
+      if (driven == Driven::too_late) return false;
+      if (driven == Driven::there && (!apart || satisfied())) return true;
     }
     if (satisfied()) return true;
     if (call.interrupted()) throw_interrupted();
     if (deadline.passed()) return false;
-    const bool stopped = job.stopped.load(std::memory_order_relaxed);
-    const bool may_write = feeds && !job.input_done && (stopped || job.next_index < job.window_end);
-    if (may_write && turn_.load() && job.posted.load(std::memory_order_relaxed) < 2 * processes_ + 2) {
-      post_input(job);
+    Job* const writes = apart ? fed_in_turn(job) : feeds ? &job : nullptr;
+    if (writes != nullptr && has_room(*writes) && turn_.load()) {
+      post_input(*writes);
       continue;
     }
     std::unique_lock lock(mutex_);
     waiters_.fetch_add(1, std::memory_order_seq_cst);
     if (service_drives_.load(std::memory_order_seq_cst)) interrupt_rest();
     const bool taken = turn_.load(std::memory_order_seq_cst) || visitors_.load(std::memory_order_seq_cst) > 0;
-    if (taken && !satisfied()) {
+    // What was seen above may have changed before this thread could be notified of it.
+    const bool may_write = (writes != nullptr && has_room(*writes)) || (apart && can_read(job, true));
+    if (taken && !satisfied() && !may_write) {
       if (deadline.is_never()) {
         cv_.wait(lock);
       } else {
@@ -275,6 +289,7 @@ bool Engine::work(Job& job, os::Deadline deadline) {
 }
 
 void Engine::run(Job& job, const char* verb) {
+  const Stay stay(*this);
   prepare(job, verb);
   try {
     work(job, os::Deadline::never());
@@ -291,14 +306,9 @@ void Engine::open(Job& job, const char* verb) { prepare(job, verb); }
 bool Engine::advance(Job& job, os::Deadline deadline) {
   check_usable("imap");
   const bool there = work(job, deadline);
-  // Slow tasks of the window go on while the consumer is busy with something else. (Fast ones are in the rings.)
-  if (job.known->task_ns.load(std::memory_order_relaxed) >= kSlowTaskNs && !job.input_done && !job.stopped.load() &&
-      job.next_index < job.window_end) {
-    if (!job.counted) {
-      job.counted = true;
-      open_jobs_.fetch_add(1, std::memory_order_relaxed);
-    }
-    while (!job.input_done && job.next_index < job.window_end) post_input(job);
+  bool any = false;
+  for (Job* j = &job; j != nullptr; j = source_of(*j)) any |= goes_on(*j);
+  if (any) {
     if (try_turn()) end_turn();
     start_service();
   }
@@ -329,96 +339,35 @@ bool Engine::wait(Job& job, os::Deadline deadline) {
 
 // --- calls that do not wait -----------------------------------------------------------------------------------------
 
-// The next part of a job's input. What serialize() or the range throws, passes.
-Parcel* Engine::write_parcel(Job& job, std::span<std::byte> scratch) {
-  wire::Writer writer{scratch};
-  std::uint64_t most = job.chunksize > 0 ? job.chunksize : kMostWrittenAhead;
-  if (job.chunksize == 0 && job.total_known) most = std::clamp<std::uint64_t>(job.total / (4 * processes_), 1, 4096);
-  most = std::min(most, job.window_end - job.next_index);
-  const std::uint32_t item_bytes = dispatcher_->item_bytes(job);
-  detail::FrameWriter frame(writer, static_cast<std::size_t>(most), scratch.size(), item_bytes);
-  job.ops->fill(job, frame);
-  auto parcel = std::make_unique<Parcel>();
-  parcel->job = &job;
-  parcel->first = job.next_index;
-  parcel->count = static_cast<std::uint32_t>(frame.count());
-  parcel->last = job.input_done;
-  parcel->item_bytes = item_bytes;
-  if (frame.oversized()) {
-    parcel->take(std::move(writer), scratch);
-  } else {
-    parcel->copy(scratch.first(frame.bytes()));
-  }
-  job.next_index += frame.count();
-  return parcel.release();
-}
-
-// While another thread drives.
-void Engine::post_input(Job& job) {
-  std::vector<std::byte> scratch(kParcelBytes);
-  Parcel* parcel = nullptr;
-  try {
-    if (job.stopped.load(std::memory_order_relaxed)) {
-      job.input_done = true;
-      parcel = new Parcel;
-      parcel->job = &job;
-      parcel->last = true;
-    } else {
-      parcel = write_parcel(job, scratch);
-    }
-  } catch (...) {
-    job.input_error = std::current_exception();
-    job.input_done = true;
-    parcel = new Parcel;
-    parcel->job = &job;
-    parcel->last = true;
-  }
-  parcel->posted = true;
-  job.posted.fetch_add(1, std::memory_order_relaxed);
-  post(parcel);
-}
-
 void Engine::submit(Job& job, const char* verb) {
+  const Stay stay(*this);
+  check_open(verb);
+  ensure_service();
   prepare(job, verb);
   engine::retain(job);
   open_jobs_.fetch_add(1, std::memory_order_relaxed);
-  const bool single = job.total_known && job.total == 1;
+  const bool single = job.total_known && job.total == 1 && !job.apart;
   bool written = false;
   if (single && try_turn()) {
     const Turn turn(*this);
-    take_posted();
-    dispatcher_->offer(job);
+    try {
+      take_posted();
+      dispatcher_->offer(job);
+    } catch (...) {
+      // If the task has been accepted, whoever drives next meets what is wrong; if it was written and not accepted, it
+      // is lost, and the caller must know.
+      if (job.input_done && job.accepted == 0 && !job.done.load(std::memory_order_relaxed)) {
+        open_jobs_.fetch_sub(1, std::memory_order_relaxed);
+        functions_.release(std::exchange(job.known, nullptr));
+        engine::release(job);
+        throw;
+      }
+    }
     written = job.input_done;
   }
   if (job.input_error) std::rethrow_exception(job.input_error);  // serialize() threw: the job has ended by that
   if (!written) submit_parcels(job, single);
   start_service();
-}
-
-void Engine::submit_parcels(Job& job, bool single) {
-  ParcelQueue parcels;
-  try {
-    std::byte small[kSmallScratch];
-    std::vector<std::byte> large(single ? 0 : kParcelBytes);
-    do {
-      parcels.push(write_parcel(job, single ? std::span<std::byte>(small) : std::span(large)));
-    } while (!job.input_done);
-  } catch (...) {
-    open_jobs_.fetch_sub(1, std::memory_order_relaxed);
-    functions_.release(std::exchange(job.known, nullptr));
-    engine::release(job);
-    throw;
-  }
-  if (try_turn()) {
-    const Turn turn(*this);
-    take_posted();
-    while (Parcel* const parcel = parcels.pop()) dispatcher_->accept(parcel);
-    settle(nullptr);
-    dispatcher_->step(nullptr);
-  } else {
-    while (Parcel* const parcel = parcels.pop()) post(parcel);
-    if (try_turn()) end_turn();  // its holder may have left before the post: end_turn() looks
-  }
 }
 
 // In the thread that drives. After this a job that belongs to another thread may be gone.
@@ -443,9 +392,14 @@ void Engine::call_when_done(Job& job) {
       lock.unlock();
       return job.ops->finished(job);
     }
-    engine::retain(job);
-    callbacks_.push_back(&job);
-    has_callbacks_.store(true, std::memory_order_relaxed);
+    if (!job.due) {  // else finished() will find this callback, too
+      job.due = true;
+      job.next_due = nullptr;
+      engine::retain(job);
+      (last_due_ == nullptr ? first_due_ : last_due_->next_due) = &job;
+      last_due_ = &job;
+      has_callbacks_.store(true, std::memory_order_relaxed);
+    }
     service_cv_.notify_one();
   }
   start_service();

@@ -12,7 +12,6 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -53,6 +52,18 @@ class Engine {
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept;
 
+  // The engine stays while a call is in it, whoever destroys the Pool meanwhile.
+  class Stay {
+   public:
+    explicit Stay(Engine& engine) noexcept : engine_(engine) { engine_.retain(); }
+    Stay(const Stay&) = delete;
+    Stay& operator=(const Stay&) = delete;
+    ~Stay() { engine_.release(); }
+
+   private:
+    Engine& engine_;
+  };
+
   void run(Job& job, const char* verb);
   void submit(Job& job, const char* verb);
   void open(Job& job, const char* verb);
@@ -83,7 +94,8 @@ class Engine {
   void visit(const char* verb);
   void yield_to_visitors();
   enum class Driven { there, too_late, visited };
-  Driven drive(Job* mine, os::Deadline deadline, const std::function<bool()>& until,
+  // `mine`: the job of the calling thread; `fed`: the one whose input the dispatcher reads, if any.
+  Driven drive(Job* mine, Job* fed, os::Deadline deadline, const std::function<bool()>& until,
                const os::InterruptibleCall* call = nullptr);
   void drive_until(const std::function<bool()>& until, const os::InterruptibleCall* call = nullptr);
   [[noreturn]] static void throw_interrupted();
@@ -93,14 +105,24 @@ class Engine {
   void wake_waiters() noexcept;
   void interrupt_rest() noexcept;
 
-  Parcel* write_parcel(Job& job, std::span<std::byte> scratch);
-  void post_input(Job& job);
+  // input.cpp
+  Job* source_of(Job& job) const;
+  Job* fed_in_turn(Job& job) const;
+  bool has_room(const Job& job) const noexcept;
+  bool can_read(Job& job, bool hungry) const;
+  bool read_apart(Job& job, bool hungry);
+  bool goes_on(Job& job);
+  Parcel* write_parcel(Job& job, std::span<std::byte> scratch, std::uint64_t most);
+  void post_input(Job& job, std::uint64_t most = UINT64_MAX);
   void submit_parcels(Job& job, bool single);
   void post(Parcel* parcel);
   void job_done(Job& job);
 
+  void ensure_service();
   void start_service();
   void serve();
+  enum class Served { worked, idle, failed };
+  Served serve_turn();
   void end_service();
   bool on_service_thread() const noexcept;
 
@@ -134,7 +156,8 @@ class Engine {
   std::condition_variable cv_;  // the turn is free, or something was answered
   std::condition_variable service_cv_;
   ParcelQueue posted_;                       // guarded by mutex_
-  std::deque<Job*> callbacks_;               // guarded by mutex_; each holds a reference
+  Job* first_due_ = nullptr;                 // guarded by mutex_: jobs whose callbacks are due; each holds a reference
+  Job* last_due_ = nullptr;                  // guarded by mutex_
   bool service_stop_ = false;                // guarded by mutex_
   std::thread service_;                      // guarded by mutex_
   std::atomic<bool> service_parked_{false};  // it sleeps until it is notified

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "os/fork.hpp"
@@ -25,29 +26,40 @@ constexpr unsigned kLooksBeforeParking = 8;
 
 bool Engine::on_service_thread() const noexcept { return service_id_.load() == std::this_thread::get_id(); }
 
-void Engine::start_service() {
-  if (service_started_.load(std::memory_order_acquire)) {
-    // While it is not parked it looks by itself, soon enough.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (!service_parked_.load(std::memory_order_relaxed)) return;
-    const std::lock_guard lock(mutex_);
-    service_cv_.notify_one();
-    return;
-  }
+// Before a call that does not wait hands over its tasks: without the thread they might never be worked on.
+void Engine::ensure_service() {
+  if (service_started_.load(std::memory_order_acquire)) return;
   const std::lock_guard lock(mutex_);
   if (service_started_.load(std::memory_order_relaxed) || service_stop_) return;
   const os::SignalMask block_all;  // the program's signals are for the program's threads
   retain();
-  service_ = std::thread([this] {
-    serve();
-    release();  // the last reference, perhaps, when a callback ended the pool
-  });
+  try {
+    service_ = std::thread([this] {
+      serve();
+      release();  // the last reference, perhaps, when a callback ended the pool
+    });
+  } catch (const std::system_error& error) {
+    references_.fetch_sub(1, std::memory_order_relaxed);  // not the last: the caller has one
+    throw ProcessError(std::string("the pool cannot start its service thread: ") + error.what());
+  } catch (...) {
+    references_.fetch_sub(1, std::memory_order_relaxed);
+    throw;
+  }
   service_started_.store(true, std::memory_order_release);
+}
+
+void Engine::start_service() {
+  ensure_service();
+  // While it is not parked it looks by itself, soon enough.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!service_parked_.load(std::memory_order_relaxed)) return;
+  const std::lock_guard lock(mutex_);
+  service_cv_.notify_one();
 }
 
 // For a holder of the turn that waits for no job in particular.
 void Engine::drive_until(const std::function<bool()>& until, const os::InterruptibleCall* call) {
-  while (drive(nullptr, os::Deadline::never(), until, call) == Driven::visited) yield_to_visitors();
+  while (drive(nullptr, nullptr, os::Deadline::never(), until, call) == Driven::visited) yield_to_visitors();
 }
 
 void Engine::serve() {
@@ -55,12 +67,18 @@ void Engine::serve() {
   std::chrono::nanoseconds patience = kShortestPatience;
   std::uint64_t seen_turns = turns_.load();
   unsigned idle_looks = 0;
+  bool was_idle = false;  // at the last look no task was on its way: streams whose consumers pause
+  const auto nothing_to_do = [&] {
+    return open_jobs_.load(std::memory_order_seq_cst) == 0 ||
+           (was_idle && turns_.load(std::memory_order_seq_cst) == seen_turns && !has_posted_.load());
+  };
   std::unique_lock lock(mutex_);
   for (;;) {
-    if (!callbacks_.empty()) {
-      Job* const job = callbacks_.front();
-      callbacks_.pop_front();
-      has_callbacks_.store(!callbacks_.empty(), std::memory_order_relaxed);
+    if (first_due_ != nullptr) {
+      Job* const job = std::exchange(first_due_, first_due_->next_due);
+      if (first_due_ == nullptr) last_due_ = nullptr;
+      job->due = false;
+      has_callbacks_.store(first_due_ != nullptr, std::memory_order_relaxed);
       lock.unlock();
       job->ops->finished(*job);
       engine::release(*job);
@@ -68,21 +86,21 @@ void Engine::serve() {
       continue;
     }
     if (service_stop_) return;
-    if (open_jobs_.load() == 0 && ++idle_looks > kLooksBeforeParking) {
+    if (nothing_to_do() && ++idle_looks > kLooksBeforeParking) {
       service_parked_.store(true, std::memory_order_seq_cst);
-      if (open_jobs_.load(std::memory_order_seq_cst) == 0) service_cv_.wait(lock);
+      if (nothing_to_do()) service_cv_.wait(lock);
       service_parked_.store(false, std::memory_order_relaxed);
       idle_looks = 0;
+      was_idle = false;
       patience = kShortestPatience;
       continue;
     }
     service_cv_.wait_for(lock, patience);
-    if (!callbacks_.empty() || service_stop_) continue;
-    if (open_jobs_.load() == 0) {
+    if (first_due_ != nullptr || service_stop_) continue;
+    if (nothing_to_do()) {
       patience = std::min(2 * patience, kLongestPatience);
       continue;
     }
-    idle_looks = 0;
     const std::uint64_t turns = turns_.load();
     if (turns != seen_turns || waiters_.load() > 0 || !try_turn()) {
       seen_turns = turns;
@@ -90,20 +108,31 @@ void Engine::serve() {
       continue;
     }
     lock.unlock();
-    {
-      const Turn turn(*this);
-      service_drives_.store(true, std::memory_order_seq_cst);
-      drive(nullptr, os::Deadline::never(), [this] {
-        return waiters_.load(std::memory_order_seq_cst) > 0 || open_jobs_.load(std::memory_order_relaxed) == 0 ||
-               (dispatcher_->outstanding() == 0 && !has_posted_.load(std::memory_order_relaxed)) ||
-               has_callbacks_.load(std::memory_order_relaxed) || service_must_stop_.load(std::memory_order_relaxed);
-      });
-      service_drives_.store(false, std::memory_order_relaxed);
-    }
+    const Served served = serve_turn();
     lock.lock();
     seen_turns = turns_.load();
-    patience = kShortestPatience;
+    was_idle = served == Served::idle;
+    if (!was_idle) idle_looks = 0;
+    patience = served == Served::failed ? kLongestPatience : kShortestPatience;
   }
+}
+
+// Failed: something was not to be had, memory perhaps. Nobody waits to whom it could be thrown; it is tried again.
+Engine::Served Engine::serve_turn() {
+  const Turn turn(*this);
+  service_drives_.store(true, std::memory_order_seq_cst);
+  Served served = dispatcher_->outstanding() > 0 || has_posted_.load() ? Served::worked : Served::idle;
+  try {
+    drive(nullptr, nullptr, os::Deadline::never(), [this] {
+      return waiters_.load(std::memory_order_seq_cst) > 0 || open_jobs_.load(std::memory_order_relaxed) == 0 ||
+             (dispatcher_->outstanding() == 0 && !has_posted_.load(std::memory_order_relaxed)) ||
+             has_callbacks_.load(std::memory_order_relaxed) || service_must_stop_.load(std::memory_order_relaxed);
+    });
+  } catch (...) {
+    served = Served::failed;
+  }
+  service_drives_.store(false, std::memory_order_relaxed);
+  return served;
 }
 
 // The service thread finishes the callbacks that are due, then ends.
@@ -139,6 +168,7 @@ void Engine::terminate() noexcept {
 }
 
 void Engine::join(const char* verb) {
+  const Stay stay(*this);
   check_usable(verb);
   if (!closed_.load() && !ended_.load()) {
     throw ProcessError(std::string("Pool::") + verb + "(): call close() or terminate() first");
@@ -179,6 +209,7 @@ void Engine::leave(bool unwinding) noexcept {
 }
 
 std::vector<pid_t> Engine::pids() {
+  const Stay stay(*this);
   visit("pids");
   const Turn turn(*this);
   if (!joined_.load()) {
@@ -196,6 +227,7 @@ std::vector<pid_t> Engine::pids() {
 }
 
 PoolStats Engine::stats() {
+  const Stay stay(*this);
   visit("stats");
   const Turn turn(*this);
   dispatcher_->step(nullptr);

@@ -241,17 +241,5 @@ TEST(NestedPools, Pipeline) {
   EXPECT_EQ(expected, 1000);
 }
 
-// The input would be read while the pool does its work.
-TEST(NestedPools, PipelineInOnePoolIsRefused) {
-  Pool pool(2);
-  const auto drain = [](auto stream) {
-    while (stream.next()) {
-    }
-  };
-  EXPECT_THROW(drain(pool.imap(negate, pool.imap(twice, numbers(100)))), ProcessError);
-  EXPECT_THROW(pool.map(negate, pool.imap(twice, numbers(100))), ProcessError);
-  expect_works(pool);
-}
-
 }  // namespace
 }  // namespace brood::pool_tests

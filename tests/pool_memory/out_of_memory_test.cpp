@@ -3,39 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
 #include <new>
 
 #include "channel/support.hpp"
 #include "pool/dispatcher_rig.hpp"
-
-namespace {
-
-// Counts down while it is positive; the allocation that reaches zero fails.
-thread_local long allocations_left = 0;
-thread_local bool has_failed = false;
-
-void* allocate(std::size_t size) {
-  if (allocations_left > 0 && --allocations_left == 0) {
-    has_failed = true;
-    throw std::bad_alloc();
-  }
-  if (void* const memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) { return allocate(size); }
-void* operator new[](std::size_t size) { return allocate(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+#include "pool_memory/scarcity.hpp"
 
 namespace brood::engine::testing {
 namespace {
 
+using brood::testing::scarcity;
 using channel::testing::Dice;
 
 // Takes its answers without an allocation of its own.
@@ -111,15 +88,13 @@ class Scene {
  private:
   template <class F>
   void try_it(F f) {
-    allocations_left = left_;
-    has_failed = false;
+    scarcity.fail_at(left_);
     try {
       f();
     } catch (const std::bad_alloc&) {
     }
-    left_ = allocations_left;
-    allocations_left = 0;
-    failed_ |= has_failed;
+    left_ = scarcity.allocations_left;
+    failed_ |= scarcity.end();
   }
   void round() {
     try_it([&] { dispatcher_.step(nullptr); });

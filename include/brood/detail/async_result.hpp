@@ -201,7 +201,9 @@ class AsyncResult {
     if (!ready()) engine::refuse("AsyncResult::successful(): there is no answer yet; wait() for it first");
     return !job_->failed(*job_);
   }
-  // Takes back what no worker has begun; such tasks end with Cancelled. True: nothing of it had been begun.
+  // Takes back what no worker has begun; such tasks end with Cancelled. True: nothing of it had been begun. False: some
+  // of it has an answer or was begun, or that is not known yet: what a worker has not begun after all is still taken
+  // back.
   bool cancel() {
     check();
     return engine::cancel(*engine_.get(), *job_);

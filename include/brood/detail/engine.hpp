@@ -54,6 +54,7 @@ void drop(Engine& engine, detail::Job& job) noexcept;
 // Waits until a submitted job is done. False: the time (negative: for ever) was over.
 bool wait(Engine& engine, detail::Job& job, std::chrono::nanoseconds patience);
 // Takes back those of its tasks that no worker has begun; they are answered with Cancelled. True: the whole job is.
+// False: some may have been begun; of those, what turns out not to have been is answered with Cancelled later.
 bool cancel(Engine& engine, detail::Job& job);
 // finished() of a submitted job shall be called once it is done, also if it is already.
 void call_when_done(Engine& engine, detail::Job& job);
@@ -61,7 +62,6 @@ void call_when_done(Engine& engine, detail::Job& job);
 void retain(detail::Job& job) noexcept;
 void release(detail::Job& job) noexcept;
 
-// More of the input may be written from now on, up to the task `end`.
 unsigned processes(const Engine& engine) noexcept;
 
 void close(Engine& engine, const char* verb);

@@ -77,6 +77,14 @@ class FrameWriter {
   bool closed_ = false;
 };
 
+class Job;
+
+// An input that is itself a stream of results: its job, and how many elements can be read without waiting.
+struct Upstream {
+  Job* job = nullptr;
+  std::uint64_t ready = 0;
+};
+
 class Job {
  public:
   struct Ops {
@@ -96,6 +104,8 @@ class Job {
     // Takes the results of `count` tasks that stand side by side, each as long as the function's record says: how many
     // it took before one that value() is to deal with. Null: items and results are not written in this way.
     std::size_t (*values)(Job&, std::uint64_t first, const std::byte* bytes, std::size_t count) noexcept = nullptr;
+    // Called in the thread that waits. Null: the input is no stream of results.
+    Upstream (*upstream)(Job&) = nullptr;
   };
 
   Job(const Ops& how, const wire::FunctionRef& f) noexcept : ops(&how), function(f) {}
@@ -114,6 +124,7 @@ class Job {
   bool total_known = false;
   bool stop_on_error = false;  // an error ends the feeding: the call throws the first error by index
   bool each = true;            // the waiting call wants every answer at once, not only the last
+  bool apart = false;          // reading the input may wait, or use the pool: not while the engine is at work
   Progress* progress = nullptr;
 
   // Written by the waiting thread.
@@ -121,6 +132,7 @@ class Job {
   std::uint64_t window_end = ~std::uint64_t{0};  // tasks from this index on may not be written yet
   bool input_done = false;
   std::exception_ptr input_error;  // what the input threw
+  std::uint64_t pace = 1;          // apart: how many elements come quickly
 
   // Owned by the engine.
   engine::Engine* engine = nullptr;
@@ -138,6 +150,8 @@ class Job {
   Atomic<bool> done{false};          // the input has ended and every task is answered
   Atomic<bool> wants_finish{false};  // finished() shall be called
   Atomic<int> references{1};
+  Job* next_due = nullptr;  // guarded by the engine: in its list of jobs whose finished() is due
+  bool due = false;         // likewise
 };
 
 }  // namespace detail

@@ -226,8 +226,9 @@ class MapJob : public Job {
 
  private:
   static void fill(Job& job, FrameWriter& frame) { static_cast<MapJob&>(job).input_.fill(job, frame, true); }
-  static constexpr Ops kOps{&fill,   &take_value<MapJob>, &take_error<MapJob>, &is_done, nullptr,
-                            nullptr, values_of<MapJob>()};
+  static Upstream upstream(Job& job) { return static_cast<MapJob&>(job).input_.upstream(); }
+  static constexpr Ops kOps{
+      &fill, &take_value<MapJob>, &take_error<MapJob>, &is_done, nullptr, nullptr, values_of<MapJob>(), &upstream};
 
   RangeInput<Range> input_;
 };

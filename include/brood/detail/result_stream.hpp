@@ -33,6 +33,14 @@ class StreamJob : public Job {
       : Job(how, f), ordered_(ordered), slots_(most) {}
 
   std::size_t capacity() const noexcept { return slots_.size(); }
+  // How many results, at most so many, are there one after the other. The end that is known counts as one.
+  std::uint64_t ready(std::uint64_t most) const noexcept {
+    std::uint64_t count = 0;
+    while (count < most && count < slots_.size() && slot(consumed_ + count).filled.load(Order::acquire)) {
+      ++count;
+    }
+    return count == 0 && done.load(Order::acquire) ? 1 : count;
+  }
   bool next_is_there() const noexcept { return slot(consumed_).filled.load(Order::acquire); }
   std::uint64_t consumed() const noexcept { return consumed_; }
   // All results were consumed and none will follow.
@@ -104,7 +112,9 @@ class StreamJobOver final : public StreamJob<R> {
  private:
   static void fill(Job& job, FrameWriter& frame) { static_cast<StreamJobOver&>(job).input_.fill(job, frame, false); }
   static void destroy(Job* job) noexcept { delete static_cast<StreamJobOver*>(job); }
-  static constexpr Job::Ops kOps{&fill, &Base::value, &Base::error, &Base::satisfied, &destroy, nullptr};
+  static Upstream upstream(Job& job) { return static_cast<StreamJobOver&>(job).input_.upstream(); }
+  static constexpr Job::Ops kOps{&fill,    &Base::value, &Base::error, &Base::satisfied,
+                                 &destroy, nullptr,      nullptr,      &upstream};
 
   F f_;
   Range range_;
@@ -120,6 +130,8 @@ class StreamJobOver final : public StreamJob<R> {
 //
 // The input is read while results are consumed, at most a window ahead of them. Destroying the stream drops what no
 // worker has begun.
+//
+// It may be the input of another call, of the same pool too: pool.imap(g, pool.imap(f, xs)).
 //
 // Thread safety: one thread at a time. Blocking: next() does the pool's work while it waits. Across fork: not usable.
 template <class R>
@@ -168,6 +180,13 @@ class ResultStream {
     return job_ != nullptr && job_->total_known ? std::optional(job_->total) : std::nullopt;
   }
   std::optional<std::uint64_t> size_hint() const noexcept { return total(); }
+  // For the call whose input it is.
+  detail::Upstream upstream() {
+    constexpr std::uint64_t kEnough = 64;
+    if (job_ == nullptr) return {};
+    job_->window_end = job_->consumed() + window();
+    return {job_, job_->ready(kEnough)};
+  }
 
   class Iterator {
    public:
