@@ -143,6 +143,27 @@ struct CallableCodec {
   }
 };
 
+// How an argument that a callable is bound to travels: as a value, or, if it is such a callable itself, as that.
+template <class T>
+inline constexpr bool kBoundCallable = is_bound<T> || is_function_pointer<T> || std::is_member_pointer_v<T>;
+
+template <class T>
+void save_bound(wire::Writer& writer, const T& value) {
+  if constexpr (kBoundCallable<T>) {
+    CallableCodec<T>::save(value, writer);
+  } else {
+    wire::save(writer, value);
+  }
+}
+template <class T>
+T load_bound(wire::Reader& reader) {
+  if constexpr (kBoundCallable<T>) {
+    return CallableCodec<T>::load(reader);
+  } else {
+    return wire::load<T>(reader);
+  }
+}
+
 // What a value is on its way: decayed, and text that is only pointed at becomes a string.
 template <class T>
 struct Shipped {
@@ -173,17 +194,47 @@ constexpr std::uint64_t hash_text(std::string_view text) {
   return hash;
 }
 
-// Rvalues when the callable takes them, else lvalues: a task may take its argument by any kind of reference.
-template <class F, class... Args>
-constexpr decltype(auto) call_with(F& f, Args&... args) {
-  if constexpr (std::is_invocable_v<F&, Args...>) {
-    return detail::invoke(f, static_cast<Args&&>(args)...);
+// A task may take each of its arguments by any kind of reference. They are passed as rvalues if it can be called so,
+// else as lvalues, else some this way and some that: a bit of `Lvalues` is set for an argument that is an lvalue.
+template <unsigned Lvalues, std::size_t I, class T>
+using passed_t = std::conditional_t<((Lvalues >> I) & 1U) != 0, T&, T>;
+template <unsigned Lvalues, class Index, class F, class... Args>
+inline constexpr bool takes = false;
+template <unsigned Lvalues, std::size_t... I, class F, class... Args>
+inline constexpr bool takes<Lvalues, std::index_sequence<I...>, F, Args...> =
+    std::is_invocable_v<F&, passed_t<Lvalues, I, Args>...>;
+
+inline constexpr unsigned kNotCallable = ~0U;
+
+template <unsigned Lvalues, class F, class... Args>
+constexpr unsigned choose_passing() {
+  using Index = std::index_sequence_for<Args...>;
+  constexpr unsigned kAll = (1U << sizeof...(Args)) - 1;
+  if constexpr (Lvalues == 0 && takes<0, Index, F, Args...>) {
+    return 0;
+  } else if constexpr (Lvalues == 0 && takes<kAll, Index, F, Args...>) {
+    return kAll;
+  } else if constexpr (Lvalues > 0 && takes<Lvalues, Index, F, Args...>) {
+    return Lvalues;
+  } else if constexpr (sizeof...(Args) <= 5 && Lvalues + 1 < kAll) {  // every mixture, of a few arguments
+    return choose_passing<Lvalues + 1, F, Args...>();
   } else {
-    return detail::invoke(f, args...);
+    return kNotCallable;
   }
 }
 template <class F, class... Args>
-inline constexpr bool callable_with = std::is_invocable_v<F&, Args...> || std::is_invocable_v<F&, Args&...>;
+inline constexpr unsigned kPassing = choose_passing<0, F, Args...>();
+template <class F, class... Args>
+inline constexpr bool callable_with = kPassing<F, Args...> != kNotCallable;
+
+template <class F, std::size_t... I, class... Args>
+constexpr decltype(auto) call_passing(F& f, std::index_sequence<I...>, Args&... args) {
+  return detail::invoke(f, static_cast<passed_t<kPassing<F, Args...>, I, Args>&&>(args)...);
+}
+template <class F, class... Args>
+constexpr decltype(auto) call_with(F& f, Args&... args) {
+  return detail::call_passing(f, std::index_sequence_for<Args...>{}, args...);
+}
 
 // What a call returns; for one that cannot be made a type of its own, so that a verb can say what is wrong.
 struct NotCallable {};
@@ -316,7 +367,8 @@ wire::FunctionRef make_function_ref(const F& f) {
 }  // namespace detail
 
 // A callable with its first arguments, all of which travel serialized: brood::bind(f, 1, "text")(x) calls f(1, text,
-// x). `f` is anything that can be sent itself; text given as a literal is kept as std::string.
+// x). `f` is anything that can be sent itself; text given as a literal is kept as std::string. An argument is a value,
+// a function, a member pointer or what another bind() made.
 template <class F, class... Args>
 class Bound {
  public:
@@ -335,7 +387,7 @@ class Bound {
   static Bound load_state(wire::Reader& r) { return Bound(r); }
 
  private:
-  explicit Bound(wire::Reader& r) : f_(detail::CallableCodec<F>::load(r)), args_{wire::load<Args>(r)...} {}
+  explicit Bound(wire::Reader& r) : f_(detail::CallableCodec<F>::load(r)), args_{detail::load_bound<Args>(r)...} {}
 
   template <std::size_t... I, class... More>
   decltype(auto) call(std::index_sequence<I...>, More&&... more) {
@@ -343,7 +395,7 @@ class Bound {
   }
   template <std::size_t... I>
   void save_args(wire::Writer& w, std::index_sequence<I...>) const {
-    (wire::save(w, std::get<I>(args_)), ...);
+    (detail::save_bound(w, std::get<I>(args_)), ...);
   }
 
   F f_;
