@@ -65,7 +65,7 @@ Engine::Engine(const PoolOptions& options, std::unique_ptr<Backend> (*make_backe
           dispatcher_options(options, processes_, functions_), *backend_, page_, doorbell_,
           [this](Job& job) { job_done(job); }, [this] { wake_waiters(); })),
       interrupts_(doorbell_.fd()) {
-  wire::set_large_advice(&os::advise_huge_pages);  // the workers inherit it
+  wire::set_large_advice(&os::advise_huge_pages);
   dispatcher_->start();
 }
 

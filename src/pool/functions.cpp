@@ -1,5 +1,6 @@
 #include "pool/functions.hpp"
 
+#include <cstring>
 #include <utility>
 
 #include "wire/module.hpp"
@@ -45,10 +46,12 @@ bool Functions::Entry::holds() const {
 }
 
 Function* Functions::obtain(const wire::FunctionRef& ref) {
-  const Key key{ref.record, ref.key};
+  const bool permanent = ref.record->permanent;
+  Key key{ref.record, {}};
+  if (permanent && ref.record->key_bytes > 0) std::memcpy(key.state.data(), ref.callable, ref.record->key_bytes);
   const std::lock_guard lock(mutex_);
   Entry* entry = nullptr;
-  if (ref.permanent) {
+  if (permanent) {
     if (last_ != nullptr && key == last_key_ && last_->holds()) return last_->function;
     if (const auto found = permanent_.find(key); found != permanent_.end()) entry = &found->second;
     if (entry != nullptr && entry->holds()) {
@@ -57,21 +60,20 @@ Function* Functions::obtain(const wire::FunctionRef& ref) {
       return entry->function;
     }
   }
-  const auto closed = ref.permanent ? wire::closed_modules() : std::nullopt;
-  std::string definition = define(ref.record, [&](wire::Writer& writer) { ref.save(ref.callable, writer); });
+  const auto closed = permanent ? wire::closed_modules() : std::nullopt;
+  std::string definition = define(ref.record, [&](wire::Writer& writer) { ref.record->save(ref.callable, writer); });
   if (entry != nullptr && entry->function->definition == definition) {
     entry->closed = closed;
     return entry->function;
   }
   // The first word of a key is an address, nothing, or a number that is no address.
-  const auto* const code = reinterpret_cast<const void*>(ref.key[0]);
-  const bool lasting =
-      ref.permanent && !wire::may_be_closed(ref.record) && (code == nullptr || !wire::may_be_closed(code));
+  const auto* const code = reinterpret_cast<const void*>(key.state[0]);
+  const bool lasting = permanent && !wire::may_be_closed(ref.record) && (code == nullptr || !wire::may_be_closed(code));
   Function* const function = fresh();
-  function->permanent = ref.permanent;
+  function->permanent = permanent;
   function->definition = std::move(definition);
   function->users = 1;
-  if (!ref.permanent) return function;
+  if (!permanent) return function;
   try {
     permanent_[key] = {.function = function, .lasting = lasting, .closed = closed};
   } catch (...) {

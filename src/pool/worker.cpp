@@ -12,6 +12,7 @@
 #include "os/clock.hpp"
 #include "os/cpu.hpp"
 #include "os/fork.hpp"
+#include "os/large_buffer.hpp"
 #include "os/membarrier.hpp"
 #include "os/output.hpp"
 #include "pool/parcel.hpp"
@@ -537,6 +538,7 @@ class Worker final : private wire::Answer, private wire::Source {
 }  // namespace
 
 int serve(channel::WorkerEnd& link, channel::PoolPage& page, os::Event& doorbell) {
+  wire::set_large_advice(&os::advise_huge_pages);
   return Worker(link, page, doorbell).run();
 }
 

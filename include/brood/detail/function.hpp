@@ -37,6 +37,12 @@ class Answer {
 
 struct FunctionRecord {
   std::uint64_t signature;
+  // In the process that sends. `permanent`: the state is no more than the first `key_bytes` of the callable's memory,
+  // and a program has few of them.
+  void (*save)(const void* callable, Writer& state);
+  bool permanent;
+  std::uint8_t key_bytes;  // at most 16
+  // In the process that runs.
   void* (*open)(Reader& state);                                // makes the callable from its state
   void (*close)(void* callable) noexcept;                      // and ends it
   void (*call)(void* callable, Reader& args, Answer& answer);  // one task; what is thrown is the task's error
@@ -47,13 +53,10 @@ struct FunctionRecord {
   std::uint32_t result_bytes = 0;  // at least 1: for a task without a result a byte that means nothing
 };
 
-// A callable in the caller's hands. `permanent`: its state is no more than `key`, and a program has few of them.
+// A callable in the caller's hands.
 struct FunctionRef {
   const FunctionRecord* record = nullptr;
   const void* callable = nullptr;
-  void (*save)(const void* callable, Writer& state) = nullptr;
-  bool permanent = true;
-  std::array<std::uint64_t, 2> key{};
 };
 
 // The address of code or of a record, as another process can find it (module and offset). In src/wire/function.cpp.
@@ -87,6 +90,8 @@ struct CallableCodec {
       (is_bound<F> || std::is_aggregate_v<F> || requires(F f, wire::Writer& w) { f.serialize(w); });
   static constexpr bool kPlain = std::is_trivially_copyable_v<F> && std::is_standard_layout_v<F>;
   static constexpr bool kPermanent = kEmpty || is_function_pointer<F> || std::is_member_pointer_v<F>;
+  static constexpr std::uint8_t kKeyBytes = kPermanent && !kEmpty ? sizeof(F) : 0;
+  static_assert(kKeyBytes <= 16);
 
   static_assert(
       kPermanent || kArchived || kPlain,
@@ -305,9 +310,11 @@ constexpr std::size_t fixed_result_bytes() {
 // record is its own and no other's, although the loader would make one of all that have this name.
 template <class F, bool Spread, class... Args>
 struct __attribute__((visibility("hidden"))) RecordOf {
+  using Codec = CallableCodec<F>;
   static constexpr std::uint64_t signature() { return hash_text(__PRETTY_FUNCTION__); }
 
-  static void* open(wire::Reader& state) { return new F(CallableCodec<F>::load(state)); }
+  static void save(const void* callable, wire::Writer& state) { Codec::save(*static_cast<const F*>(callable), state); }
+  static void* open(wire::Reader& state) { return new F(Codec::load(state)); }
   static void close(void* callable) noexcept { delete static_cast<F*>(callable); }
   static void call(void* callable, wire::Reader& in, wire::Answer& answer) {
     F& f = *static_cast<F*>(callable);
@@ -339,11 +346,13 @@ struct __attribute__((visibility("hidden"))) RecordOf {
     }
   }
   static constexpr wire::FunctionRecord make_record() {
+    wire::FunctionRecord made{signature(), &save, Codec::kPermanent, Codec::kKeyBytes, &open, &close, &call};
     if constexpr (kArgumentBytes > 0 && kResultBytes > 0) {
-      return {signature(), &open, &close, &call, &call_fixed, kArgumentBytes, kResultBytes};
-    } else {
-      return {signature(), &open, &close, &call};
+      made.call_fixed = &call_fixed;
+      made.argument_bytes = kArgumentBytes;
+      made.result_bytes = kResultBytes;
     }
+    return made;
   }
 
   static constexpr wire::FunctionRecord record = make_record();
@@ -351,17 +360,7 @@ struct __attribute__((visibility("hidden"))) RecordOf {
 
 template <class F, bool Spread, class... Args>
 wire::FunctionRef make_function_ref(const F& f) {
-  using Codec = CallableCodec<F>;
-  wire::FunctionRef ref;
-  ref.record = &RecordOf<F, Spread, Args...>::record;
-  ref.callable = &f;
-  ref.save = [](const void* callable, wire::Writer& state) { Codec::save(*static_cast<const F*>(callable), state); };
-  ref.permanent = Codec::kPermanent;
-  if constexpr (Codec::kPermanent && !Codec::kEmpty) {
-    static_assert(sizeof(F) <= sizeof ref.key);
-    std::memcpy(ref.key.data(), &f, sizeof(F));
-  }
-  return ref;
+  return {&RecordOf<F, Spread, Args...>::record, &f};
 }
 
 }  // namespace detail
@@ -420,7 +419,7 @@ class Task {
     const std::decay_t<F> callable(static_cast<F&&>(f));
     const wire::FunctionRef ref = detail::make_function_ref<std::decay_t<F>, false>(callable);
     wire::Writer state;
-    ref.save(&callable, state);
+    ref.record->save(&callable, state);
     record_ = ref.record;
     state_ = state.take_string();
   }

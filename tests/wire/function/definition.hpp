@@ -15,7 +15,7 @@ inline std::string definition_of(const FunctionRef& ref) {
   Writer writer;
   save_code(writer, ref.record);
   writer.put(ref.record->signature);
-  ref.save(ref.callable, writer);
+  ref.record->save(ref.callable, writer);
   return writer.take_string();
 }
 template <class... Args, class F>
