@@ -1,7 +1,7 @@
 // The shared words of one worker's channel. src/channel/README.md explains the protocol.
 //
-// One memfd: this page, then the task ring, then the result ring. Every word has exactly one writer; words of one
-// writer that are read at different rhythms stand in cache lines of their own.
+// In a memfd: this page, then the result ring, then the task ring; then those of the next channel. Every word has
+// exactly one writer; words of one writer that are read at different rhythms stand in cache lines of their own.
 #pragma once
 
 #include <atomic>

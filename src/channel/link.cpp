@@ -1,6 +1,7 @@
 #include "channel/link.hpp"
 
 #include <bit>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -17,32 +18,70 @@ const std::atomic<std::uint32_t>& low_half(const std::atomic<std::uint64_t>& wor
   return *reinterpret_cast<const std::atomic<std::uint32_t>*>(&word);
 }
 
-// The memory is zeroed by the kernel, which is the initial value of every word but these.
-Words* words_at(const os::Mapping& header) noexcept { return std::launder(reinterpret_cast<Words*>(header.data())); }
+// The memory is zeroed, which is the initial value of every word but one.
+Words* words_at(const os::Mapping& memory) noexcept { return std::launder(reinterpret_cast<Words*>(memory.data())); }
+
+constexpr std::size_t bytes_of(const RingSizes& sizes) noexcept { return kHeaderBytes + sizes.results + sizes.tasks; }
+
+// Where a mapping has the rings: each of them twice in a row, behind the words.
+std::byte* results_at(const os::Mapping& memory) noexcept { return memory.data() + kHeaderBytes; }
+std::byte* tasks_at(const os::Mapping& memory, const RingSizes& sizes) noexcept {
+  return results_at(memory) + 2 * sizes.results;
+}
+
+os::Mapping map_dispatcher(int memory_fd, const RingSizes& sizes, std::size_t channel) {
+  using enum os::Access;
+  const std::size_t begin = channel * bytes_of(sizes);
+  const os::Piece results{begin + kHeaderBytes, sizes.results, read};
+  const os::Piece tasks{begin + kHeaderBytes + sizes.results, sizes.tasks, read_write};
+  const os::Piece pieces[] = {{begin, kHeaderBytes, read_write}, results, results, tasks, tasks};
+  return os::Mapping::side_by_side(memory_fd, pieces);
+}
+
+os::Mapping map_worker(int memory_fd, const RingSizes& sizes, std::size_t channel) {
+  using enum os::Access;
+  const std::size_t begin = channel * bytes_of(sizes);
+  const os::Piece results{begin + kHeaderBytes, sizes.results, read_write};
+  const os::Piece tasks{begin + kHeaderBytes + sizes.results, sizes.tasks, read};
+  // The words and the first view of the result ring in one.
+  const os::Piece pieces[] = {{begin, kHeaderBytes + sizes.results, read_write}, results, tasks, tasks};
+  return os::Mapping::side_by_side(memory_fd, pieces);
+}
 
 }  // namespace
 
-os::Fd make_channel_memory(const RingSizes& sizes) {
-  return os::make_memfd("brood-channel", kHeaderBytes + sizes.tasks + sizes.results);
+os::Fd make_channel_memory(const RingSizes& sizes, std::size_t channels) {
+  return os::make_memfd("brood-channel", channels * bytes_of(sizes));
 }
 
-DispatcherEnd::DispatcherEnd(int memory_fd, const RingSizes& sizes)
-    : DispatcherEnd(os::Mapping::shared(memory_fd, 0, kHeaderBytes, os::Access::read_write),
-                    os::Mapping::mirrored(memory_fd, kHeaderBytes, sizes.tasks, os::Access::read_write),
-                    os::Mapping::mirrored(memory_fd, kHeaderBytes + sizes.tasks, sizes.results, os::Access::read)) {}
+os::Fd make_growing_channel_memory(const RingSizes& sizes, std::size_t channels) {
+  return os::make_growing_memfd("brood-channels", channels * bytes_of(sizes));
+}
 
-DispatcherEnd::DispatcherEnd(os::Mapping header, os::Mapping task_memory, os::Mapping result_memory)
-    : tasks(task_memory.data(), task_memory.size(), words_at(header)->task_tail, words_at(header)->task_head),
-      results(result_memory.data(), result_memory.size(), words_at(header)->result_head, words_at(header)->result_tail),
-      header_(std::move(header)),
-      task_memory_(std::move(task_memory)),
-      result_memory_(std::move(result_memory)),
-      words_(words_at(header_)) {
+void grow_channel_memory(int memory_fd, const RingSizes& sizes, std::size_t channels) {
+  os::grow_memfd(memory_fd, channels * bytes_of(sizes));
+}
+
+void discard_channel_memory(int memory_fd, const RingSizes& sizes, std::size_t channels) noexcept {
+  os::discard_memfd(memory_fd, channels * bytes_of(sizes));
+}
+
+std::shared_ptr<os::Mapping> DispatcherEnd::map(int memory_fd, const RingSizes& sizes, std::size_t channel) {
+  auto memory = std::make_shared<os::Mapping>(map_dispatcher(memory_fd, sizes, channel));
+  memory->exclude_from_fork();
+  return memory;
+}
+
+DispatcherEnd::DispatcherEnd(std::shared_ptr<os::Mapping> memory, const RingSizes& sizes)
+    : tasks(tasks_at(*memory, sizes), sizes.tasks, words_at(*memory)->task_tail, words_at(*memory)->task_head),
+      results(results_at(*memory), sizes.results, words_at(*memory)->result_head, words_at(*memory)->result_tail),
+      memory_(std::move(memory)),
+      words_(words_at(*memory_)) {
   words_->revoke_from.store(kNeverRevoked, std::memory_order_relaxed);
-  header_.exclude_from_fork();
-  task_memory_.exclude_from_fork();
-  result_memory_.exclude_from_fork();
 }
+
+// The rings' bytes may stay: nothing counts that was not published.
+void DispatcherEnd::renew(os::Mapping& memory) noexcept { std::memset(memory.data(), 0, kHeaderBytes); }
 
 void DispatcherEnd::wake() const noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -58,21 +97,15 @@ void DispatcherEnd::wake() const noexcept {
   }
 }
 
-WorkerEnd::WorkerEnd(int memory_fd, const RingSizes& sizes)
-    : WorkerEnd(os::Mapping::shared(memory_fd, 0, kHeaderBytes, os::Access::read_write),
-                os::Mapping::mirrored(memory_fd, kHeaderBytes, sizes.tasks, os::Access::read),
-                os::Mapping::mirrored(memory_fd, kHeaderBytes + sizes.tasks, sizes.results, os::Access::read_write)) {}
+WorkerEnd::WorkerEnd(int memory_fd, const RingSizes& sizes, std::size_t channel)
+    : WorkerEnd(map_worker(memory_fd, sizes, channel), sizes) {}
 
-WorkerEnd::WorkerEnd(os::Mapping header, os::Mapping task_memory, os::Mapping result_memory)
-    : tasks(task_memory.data(), task_memory.size(), words_at(header)->task_head, words_at(header)->task_tail),
-      results(result_memory.data(), result_memory.size(), words_at(header)->result_tail, words_at(header)->result_head),
-      header_(std::move(header)),
-      task_memory_(std::move(task_memory)),
-      result_memory_(std::move(result_memory)),
-      words_(words_at(header_)) {
-  header_.exclude_from_fork();
-  task_memory_.exclude_from_fork();
-  result_memory_.exclude_from_fork();
+WorkerEnd::WorkerEnd(os::Mapping memory, const RingSizes& sizes)
+    : tasks(tasks_at(memory, sizes), sizes.tasks, words_at(memory)->task_head, words_at(memory)->task_tail),
+      results(results_at(memory), sizes.results, words_at(memory)->result_tail, words_at(memory)->result_head),
+      memory_(std::move(memory)),
+      words_(words_at(memory_)) {
+  memory_.exclude_from_fork();
 }
 
 void WorkerEnd::wait_until_changed(const std::atomic<std::uint64_t>& word, std::uint64_t seen) {

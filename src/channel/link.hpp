@@ -1,8 +1,10 @@
 // A worker's channel, seen from its two ends.
 //
-// Ownership: each end owns its mappings; the memory goes with the last of them. Across fork: the dispatcher's mappings
-// are not inherited (a task's or the caller's children cannot touch the rings).
+// Ownership: each end keeps its mapping, the dispatcher's together with whoever made it; the memory goes with the last
+// mapping. Across fork: no mapping is inherited (a task's or the caller's children cannot touch the rings).
 #pragma once
+
+#include <memory>
 
 #include "channel/layout.hpp"
 #include "channel/ring.hpp"
@@ -16,12 +18,24 @@ struct RingSizes {
   std::size_t results = std::size_t{128} << 10U;
 };
 
-// The memory of a new channel: zeroed and sealed against resizing.
-os::Fd make_channel_memory(const RingSizes& sizes);
+// The memory of so many new channels: zeroed and sealed against resizing.
+os::Fd make_channel_memory(const RingSizes& sizes, std::size_t channels = 1);
+// The same, which grow_channel_memory() can make larger; nothing can make it smaller.
+os::Fd make_growing_channel_memory(const RingSizes& sizes, std::size_t channels);
+void grow_channel_memory(int memory_fd, const RingSizes& sizes, std::size_t channels);
+// Frees it, even if a forked process has the descriptor and never closes it. No channel of it may be in use.
+void discard_channel_memory(int memory_fd, const RingSizes& sizes, std::size_t channels) noexcept;
 
 class DispatcherEnd {
  public:
-  DispatcherEnd(int memory_fd, const RingSizes& sizes);
+  DispatcherEnd(int memory_fd, const RingSizes& sizes) : DispatcherEnd(map(memory_fd, sizes, 0), sizes) {}
+  // Of a mapping that map() made.
+  DispatcherEnd(std::shared_ptr<os::Mapping> memory, const RingSizes& sizes);
+
+  // The memory of channel number `channel`, from 0, as this end uses it.
+  static std::shared_ptr<os::Mapping> map(int memory_fd, const RingSizes& sizes, std::size_t channel);
+  // Makes a channel as new. Nobody else may use it any more: neither another process nor an end of this one.
+  static void renew(os::Mapping& memory) noexcept;
 
   Words& words() const noexcept { return *words_; }
   RingWriter tasks;
@@ -31,14 +45,13 @@ class DispatcherEnd {
   void wake() const noexcept;
 
  private:
-  DispatcherEnd(os::Mapping header, os::Mapping tasks, os::Mapping results);
-  os::Mapping header_, task_memory_, result_memory_;
+  std::shared_ptr<os::Mapping> memory_;
   Words* words_;
 };
 
 class WorkerEnd {
  public:
-  WorkerEnd(int memory_fd, const RingSizes& sizes);
+  WorkerEnd(int memory_fd, const RingSizes& sizes, std::size_t channel = 0);
 
   Words& words() const noexcept { return *words_; }
   RingReader tasks;
@@ -56,9 +69,9 @@ class WorkerEnd {
   }
 
  private:
-  WorkerEnd(os::Mapping header, os::Mapping tasks, os::Mapping results);
+  WorkerEnd(os::Mapping memory, const RingSizes& sizes);
   static void wait_until_changed(const std::atomic<std::uint64_t>& word, std::uint64_t seen);
-  os::Mapping header_, task_memory_, result_memory_;
+  os::Mapping memory_;
   Words* words_;
 };
 

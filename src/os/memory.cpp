@@ -26,20 +26,34 @@ std::byte* map(void* address, std::size_t bytes, int prot, int flags, int fd, st
   throw_errno(errno, "mmap", std::to_string(bytes) + " bytes, fd " + std::to_string(fd));
 }
 
-}  // namespace
-
-Fd make_memfd(const char* label, std::size_t bytes) {
+// Whatever `seals` leaves open, no seal can be added later.
+Fd make_sealed(const char* label, std::size_t bytes, int seals) {
   const int raw = call(Call::memfd_create, [&] { return ::memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING); });
   if (raw < 0) throw_errno(errno, "memfd_create", label);
   Fd fd(raw);
   if (call(Call::ftruncate, [&] { return ::ftruncate(raw, static_cast<off_t>(bytes)); }) < 0) {
     throw_errno(errno, "ftruncate", std::string(label) + ", " + std::to_string(bytes));
   }
-  const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-  if (call(Call::fcntl, [&] { return ::fcntl(raw, F_ADD_SEALS, seals); }) < 0) {
+  if (call(Call::fcntl, [&] { return ::fcntl(raw, F_ADD_SEALS, seals | F_SEAL_SEAL); }) < 0) {
     throw_errno(errno, "fcntl", std::string("F_ADD_SEALS, ") + label);
   }
   return fd;
+}
+
+}  // namespace
+
+Fd make_memfd(const char* label, std::size_t bytes) { return make_sealed(label, bytes, F_SEAL_SHRINK | F_SEAL_GROW); }
+
+Fd make_growing_memfd(const char* label, std::size_t bytes) { return make_sealed(label, bytes, F_SEAL_SHRINK); }
+
+void grow_memfd(int fd, std::size_t bytes) {
+  if (call(Call::ftruncate, [&] { return ::ftruncate(fd, static_cast<off_t>(bytes)); }) < 0) {
+    throw_errno(errno, "ftruncate", std::to_string(fd) + ", " + std::to_string(bytes));
+  }
+}
+
+void discard_memfd(int fd, std::size_t bytes) noexcept {
+  ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes));
 }
 
 std::size_t page_size() noexcept {
@@ -57,12 +71,27 @@ Mapping Mapping::mirrored(int fd, std::size_t offset, std::size_t bytes, Access 
   if (bytes == 0 || bytes % page_size() != 0 || bytes > SIZE_MAX / 2) {
     throw_errno(EINVAL, "mmap", "mirrored, " + std::to_string(bytes) + " bytes");
   }
-  // The whole range is reserved first, so that nothing else can move in between the halves.
-  std::byte* const data = map(nullptr, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == nullptr) throw_map_error(2 * bytes, -1);
-  Mapping mapping(data, bytes, 2 * bytes);
-  for (std::byte* half : {data, data + bytes}) {
-    if (map(half, bytes, protection(access), MAP_SHARED | MAP_FIXED, fd, offset) == nullptr) throw_map_error(bytes, fd);
+  const Piece half{offset, bytes, access};
+  const Piece both[] = {half, half};
+  Mapping mapping = side_by_side(fd, both);
+  mapping.size_ = bytes;
+  return mapping;
+}
+
+Mapping Mapping::side_by_side(int fd, std::span<const Piece> pieces) {
+  std::size_t total = 0;
+  for (const Piece& piece : pieces) total += piece.bytes;
+  // The first piece takes the whole range, so that nothing else can move in between; the others replace their parts.
+  const Piece& first = pieces.front();
+  std::byte* const data = map(nullptr, total, protection(first.access), MAP_SHARED, fd, first.offset);
+  if (data == nullptr) throw_map_error(total, fd);
+  Mapping mapping(data, total, total);
+  std::byte* at = data + first.bytes;
+  for (const Piece& piece : pieces.subspan(1)) {
+    if (map(at, piece.bytes, protection(piece.access), MAP_SHARED | MAP_FIXED, fd, piece.offset) == nullptr) {
+      throw_map_error(piece.bytes, fd);
+    }
+    at += piece.bytes;
   }
   return mapping;
 }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "os/fd.hpp"
 
@@ -15,10 +16,22 @@ namespace brood::os {
 // A memory file of exactly `bytes` zeros. It is sealed: nobody, in any process, can change its size, so a mapping of it
 // never raises SIGBUS. `label` is only shown in /proc.
 Fd make_memfd(const char* label, std::size_t bytes);
+// The same, but it may grow; nobody can shrink it.
+Fd make_growing_memfd(const char* label, std::size_t bytes);
+void grow_memfd(int fd, std::size_t bytes);
+// Gives the memory back to the system, whoever still has the file open or mapped; the bytes are zeros again.
+void discard_memfd(int fd, std::size_t bytes) noexcept;
 
 std::size_t page_size() noexcept;
 
 enum class Access { read, read_write };
+
+// A part of a file. Both numbers are multiples of the page size; bytes > 0.
+struct Piece {
+  std::size_t offset;
+  std::size_t bytes;
+  Access access;
+};
 
 class Mapping {
  public:
@@ -28,6 +41,8 @@ class Mapping {
   // The same pages twice, side by side: data()[i] and data()[i + size()] are one byte, so that a piece of a ring is
   // contiguous wherever it starts. `offset` and `bytes` are multiples of the page size.
   static Mapping mirrored(int fd, std::size_t offset, std::size_t bytes, Access access);
+  // Pieces of one file side by side, in the order given; a piece may occur twice. size() is that of all together.
+  static Mapping side_by_side(int fd, std::span<const Piece> pieces);
   // Zeros that this process and its later children share.
   static Mapping anonymous_shared(std::size_t bytes);
   // Zeros of this process's own: a stack, for example.

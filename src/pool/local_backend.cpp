@@ -1,5 +1,7 @@
 #include "pool/local_backend.hpp"
 
+#include <cstddef>
+#include <exception>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -13,8 +15,16 @@
 namespace brood::engine {
 namespace {
 
-constexpr unsigned kSlotBits = 16;
-constexpr std::uint64_t kSlotMask = (std::uint64_t{1} << kSlotBits) - 1;
+// What a worker is called by: its slot, its channel and the lower half of its epoch.
+constexpr unsigned kPartBits = 16;
+constexpr std::uint64_t kPartMask = (std::uint64_t{1} << kPartBits) - 1;
+constexpr std::uint64_t make_id(unsigned slot, unsigned channel, std::uint64_t epoch) noexcept {
+  return (epoch << (2 * kPartBits)) | (std::uint64_t{channel} << kPartBits) | slot;
+}
+constexpr unsigned slot_of(std::uint64_t id) noexcept { return static_cast<unsigned>(id & kPartMask); }
+constexpr unsigned channel_of(std::uint64_t id) noexcept { return static_cast<unsigned>(id >> kPartBits & kPartMask); }
+
+constexpr std::size_t kChannelsAtOnce = 8;
 constexpr int kKilled = -9;
 constexpr std::int64_t kDyingNs = 1'000'000'000;
 // For workers that were being made when the template died, and whose pid nobody knows.
@@ -23,17 +33,26 @@ constexpr std::int64_t kUnknownDyingNs = 50'000'000;
 }  // namespace
 
 LocalBackend::LocalBackend(const channel::RingSizes& sizes, int page_fd, int doorbell_fd)
-    : sizes_(sizes), page_fd_(page_fd), doorbell_fd_(doorbell_fd) {
+    : sizes_(sizes),
+      page_fd_(page_fd),
+      doorbell_fd_(doorbell_fd),
+      generation_(os::fork_generation()),
+      memory_(channel::make_growing_channel_memory(sizes, kChannelsAtOnce)),
+      capacity_(kChannelsAtOnce) {
   make_template();
 }
 
-LocalBackend::~LocalBackend() = default;
+LocalBackend::~LocalBackend() {
+  if (generation_ != os::fork_generation()) return;
+  template_.reset();
+  channel::discard_channel_memory(memory_.get(), sizes_, capacity_);
+}
 
-int LocalBackend::child_main(void* self, std::uint64_t, std::vector<os::Fd> fds) {
+int LocalBackend::child_main(void* self, std::uint64_t id, std::vector<os::Fd>) {
   wire::trust_remembered_modules();
-  const auto& backend = *static_cast<const LocalBackend*>(self);
-  channel::WorkerEnd link(fds.at(0).get(), backend.sizes_);
-  fds.clear();
+  auto& backend = *static_cast<LocalBackend*>(self);
+  channel::WorkerEnd link(backend.memory_.get(), backend.sizes_, channel_of(id));
+  backend.memory_.reset();  // a task must not reach the others' channels
   channel::PoolPage page(backend.page_fd_, os::Access::read);
   os::Event doorbell = os::Event::adopt(os::Fd(backend.doorbell_fd_));
   os::exit_process(serve(link, page, doorbell));  // not unmapping first what ends anyway
@@ -48,14 +67,41 @@ void LocalBackend::make_template() {
 std::unique_ptr<channel::DispatcherEnd> LocalBackend::start(unsigned slot, std::uint64_t epoch) {
   if (terminated_.load())
     throw std::system_error(std::make_error_code(std::errc::owner_dead), "the pool was terminated");
-  const os::Fd memory = channel::make_channel_memory(sizes_);
-  auto end = std::make_unique<channel::DispatcherEnd>(memory.get(), sizes_);
   if (!template_) make_template();
-  children_[slot] = Child{.epoch = epoch, .pid = 0, .pidfd = {}, .kill_wanted = false};
-  const int fd = memory.get();
-  // A template that is dead already says so in next_event(), and this worker ends with the others.
-  template_->spawn((epoch << kSlotBits) | slot, std::span(&fd, 1));
+  const unsigned channel = obtain_channel();
+  std::unique_ptr<channel::DispatcherEnd> end;
+  try {
+    end = std::make_unique<channel::DispatcherEnd>(mappings_[channel], sizes_);
+    const std::uint64_t id = make_id(slot, channel, epoch);
+    children_[slot] = Child{.id = id, .epoch = epoch, .channel = channel, .pidfd = {}};
+    // A template that is dead already says so in next_event(), and this worker ends with the others.
+    template_->spawn(id, {});
+  } catch (...) {
+    children_.erase(slot);
+    free_.push_back(channel);
+    throw;
+  }
   return end;
+}
+
+// A channel that nobody uses.
+unsigned LocalBackend::obtain_channel() {
+  for (std::size_t i = free_.size(); i-- > 0;) {
+    const unsigned channel = free_[i];
+    if (mappings_[channel].use_count() > 1) continue;  // its last words have not been read yet
+    free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(i));
+    channel::DispatcherEnd::renew(*mappings_[channel]);
+    return channel;
+  }
+  const std::size_t channel = mappings_.size();
+  if (channel > kPartMask) throw std::system_error(std::make_error_code(std::errc::no_buffer_space), "channels");
+  free_.reserve(channel + 1);  // so that freeing one never fails
+  if (channel == capacity_) {
+    channel::grow_channel_memory(memory_.get(), sizes_, capacity_ + kChannelsAtOnce);
+    capacity_ += kChannelsAtOnce;
+  }
+  mappings_.push_back(channel::DispatcherEnd::map(memory_.get(), sizes_, channel));
+  return static_cast<unsigned>(channel);
 }
 
 std::optional<WorkerEvent> LocalBackend::next_event() {
@@ -66,37 +112,39 @@ std::optional<WorkerEvent> LocalBackend::next_event() {
       lose_template();
       break;
     }
-    WorkerEvent out;
-    out.slot = static_cast<unsigned>(event->id & kSlotMask);
-    out.epoch = event->id >> kSlotBits;
-    out.pid = event->pid;
-    const auto child = children_.find(out.slot);
-    const bool current = child != children_.end() && child->second.epoch == out.epoch;
-    switch (event->kind) {
-      case proc::ChildEvent::Kind::spawned:
-        out.kind = WorkerEvent::Kind::started;
-        if (current) {
-          child->second.pid = event->pid;
-          child->second.pidfd = std::move(event->pidfd);
-          if (child->second.kill_wanted) os::kill_pidfd(child->second.pidfd.get());
-        }
-        break;
-      case proc::ChildEvent::Kind::failed:
-        out.kind = WorkerEvent::Kind::not_started;
-        out.error = event->error;
-        if (current) children_.erase(child);
-        break;
-      default:
-        out.kind = WorkerEvent::Kind::ended;
-        out.status = event->status;
-        if (current) children_.erase(child);
-    }
-    events_.push_back(out);
+    handle(std::move(*event));
   }
   if (events_.empty()) return std::nullopt;
   const WorkerEvent event = events_.front();
   events_.pop_front();
   return event;
+}
+
+void LocalBackend::handle(proc::ChildEvent event) {
+  const auto found = children_.find(slot_of(event.id));
+  if (found == children_.end() || found->second.id != event.id) return;
+  Child& child = found->second;
+  WorkerEvent out;
+  out.slot = found->first;
+  out.epoch = child.epoch;
+  out.pid = event.pid;
+  if (event.kind == proc::ChildEvent::Kind::spawned) {
+    out.kind = WorkerEvent::Kind::started;
+    child.pid = event.pid;
+    child.pidfd = std::move(event.pidfd);
+    if (child.kill_wanted) kill(child);
+    return events_.push_back(out);
+  }
+  if (event.kind == proc::ChildEvent::Kind::failed) {
+    out.kind = WorkerEvent::Kind::not_started;
+    out.error = event.error;
+  } else {
+    out.kind = WorkerEvent::Kind::ended;
+    out.status = event.status;
+  }
+  events_.push_back(out);
+  free_.push_back(child.channel);
+  children_.erase(found);
 }
 
 // The template is gone and the kernel kills its children. They count as ended only once they provably are: what they
@@ -111,7 +159,8 @@ void LocalBackend::lose_template() {
     }
   }
   for (auto& [slot, child] : children_) {
-    if (child.pidfd) os::wait_for_exit(child.pidfd.get(), os::now_ns() + kDyingNs);
+    // Memory that somebody may still write is not used again.
+    if (child.pidfd && os::wait_for_exit(child.pidfd.get(), os::now_ns() + kDyingNs)) free_.push_back(child.channel);
     WorkerEvent ended;
     ended.kind = WorkerEvent::Kind::ended;
     ended.slot = slot;
@@ -127,13 +176,27 @@ void LocalBackend::lose_template() {
   template_.reset();
 }
 
-int LocalBackend::event_fd() const noexcept { return template_ ? template_->event_fd() : -1; }
+int LocalBackend::event_fd() const noexcept {
+  if (!events_.empty()) return page_fd_;  // a file of memory: always readable
+  if (!template_) return -1;
+  return template_->has_event() ? page_fd_ : template_->event_fd();
+}
 
 void LocalBackend::kill(unsigned slot) noexcept {
   const auto child = children_.find(slot);
   if (child == children_.end()) return;
   child->second.kill_wanted = true;
-  if (child->second.pidfd) os::kill_pidfd(child->second.pidfd.get());
+  kill(child->second);
+}
+
+void LocalBackend::kill(Child& child) noexcept {
+  if (child.pidfd) return os::kill_pidfd(child.pidfd.get());
+  if (child.pid == 0) return;
+  try {
+    template_->kill(child.id);
+  } catch (const std::exception&) {
+    // Neither a descriptor nor memory for a request: it goes on until the pool ends.
+  }
 }
 
 bool LocalBackend::finish(os::Deadline deadline) { return !template_ || template_->finish(deadline); }

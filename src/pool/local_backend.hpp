@@ -1,5 +1,8 @@
 // The backend of this machine: workers are forked from a template process.
 //
+// All channels are in one memory file, which the workers inherit. A channel whose worker has ended serves the next one:
+// what the dead process had forked has no mapping of it, so nobody is left who could write there.
+//
 // Thread safety: as Backend says. Across fork: the copy in a child must only be destroyed, which does nothing there.
 #pragma once
 
@@ -7,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "os/event.hpp"
 #include "pool/backend.hpp"
@@ -30,18 +34,28 @@ class LocalBackend final : public Backend {
 
  private:
   struct Child {
+    std::uint64_t id = 0;
     std::uint64_t epoch = 0;
+    unsigned channel = 0;
     pid_t pid = 0;
     os::Fd pidfd;
-    bool kill_wanted = false;  // before its pidfd was known
+    bool kill_wanted = false;  // before its pid was known
   };
 
   static int child_main(void* self, std::uint64_t id, std::vector<os::Fd> fds);
   void make_template();
   void lose_template();
+  void handle(proc::ChildEvent event);
+  void kill(Child& child) noexcept;
+  unsigned obtain_channel();
 
   const channel::RingSizes sizes_;
   const int page_fd_, doorbell_fd_;
+  const std::uint64_t generation_;
+  os::Fd memory_;                                       // of all channels
+  std::size_t capacity_;                                // channels that it has room for
+  std::vector<std::shared_ptr<os::Mapping>> mappings_;  // of the channels that were ever used, by number
+  std::vector<unsigned> free_;                          // channels whose workers provably are no more
   std::unique_ptr<proc::TemplateProcess> template_;
   std::atomic<proc::TemplateProcess*> living_{nullptr};  // what terminate() may use from a signal handler
   std::atomic<int> terminators_{0};                      // threads that use it now

@@ -5,7 +5,12 @@
 // the template sees it on a pidfd, kills the workers and ends. The template dies: the kernel kills the workers.
 //
 // Protocol (one SOCK_SEQPACKET pair): spawn(id, fds) -> spawned(id, pid, pidfd) or failed(id, errno), later
-// ended(id, status); finish: answer nothing more, end when the last child has ended; terminate: SIGKILL all, then end.
+// ended(id, status); kill(id); finish: answer nothing more, end when the last child has ended; terminate: SIGKILL all,
+// then end.
+//
+// A child that ends badly is usually replaced, and a fork takes as long as all the rest of that. So the template forks
+// a spare right after such a death, while its caller still deals with the news; the next spawn without fds is then only
+// a word to the spare. For two seconds after a death there is a spare for the next one.
 //
 // Thread safety: one thread at a time, except terminate_now(), which any thread and any signal handler may call.
 // Across fork: the copy in a child owns only fds; destroying it there does nothing to the template.
@@ -20,6 +25,7 @@
 #include "os/clock.hpp"
 #include "os/fd.hpp"
 #include "os/pidfd.hpp"
+#include "os/poll_set.hpp"
 
 namespace brood::proc {
 
@@ -30,7 +36,7 @@ struct ChildEvent {
   pid_t pid = 0;
   int error = 0;          // failed: errno of fork
   os::ExitStatus status;  // ended
-  os::Fd pidfd;           // spawned
+  os::Fd pidfd;           // spawned; none if there was no room for it
 };
 
 class TemplateProcess {
@@ -45,11 +51,16 @@ class TemplateProcess {
   TemplateProcess& operator=(const TemplateProcess&) = delete;
 
   pid_t pid() const noexcept { return pid_; }
-  // Readable when next_event() may have something.
-  int event_fd() const noexcept { return socket_.get(); }
+  // Readable when next_event() may have something, unless it has_event() already.
+  int event_fd() const noexcept { return news_.fd(); }
+  // next_event() will have something: it was read while a request waited for room.
+  bool has_event() const noexcept { return !early_.empty(); }
 
   // Asks for a child; the fds are duplicated into it. False: the template is dead.
   bool spawn(std::uint64_t id, std::span<const int> fds);
+  // SIGKILL for a child that has been spawned and whose pidfd is not known: the template can be sure whom it hits,
+  // since it is the one who reaps. Nothing when the child has ended. False: the template is dead.
+  bool kill(std::uint64_t id);
   // The next thing that happened, without blocking. template_died comes once, last; all children are then dead or
   // dying.
   std::optional<ChildEvent> next_event();
@@ -61,11 +72,12 @@ class TemplateProcess {
 
  private:
   bool send(std::uint32_t kind, std::uint64_t id, std::span<const int> fds);
-  std::optional<ChildEvent> receive(bool wait);
+  std::optional<ChildEvent> receive();
 
   pid_t pid_ = 0;
   std::uint64_t generation_;
   os::Fd socket_, pidfd_;
+  os::PollSet news_;  // of both: whoever was forked in a bad moment holds the template's end of the socket open
   std::deque<ChildEvent> early_;  // events read while a request waited for room
   bool dead_ = false;
   bool finishing_ = false;

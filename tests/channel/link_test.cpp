@@ -3,13 +3,18 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <memory>
+#include <span>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "channel/support.hpp"
 
@@ -72,6 +77,79 @@ TEST(Link, TheMemoryLivesAsLongAsOneEnd) {
     worker.results.publish(1);
   }
   EXPECT_EQ(dispatcher.results.window()[0], std::byte{7});
+}
+
+TEST(Link, SeveralChannelsInOneMemory) {
+  constexpr std::size_t kChannels = 3;
+  const os::Fd memory = make_growing_channel_memory(kSmall, 1);
+  grow_channel_memory(memory.get(), kSmall, kChannels);
+  std::vector<std::unique_ptr<DispatcherEnd>> dispatchers;
+  std::vector<std::unique_ptr<WorkerEnd>> workers;
+  for (std::size_t i = 0; i < kChannels; ++i) {
+    dispatchers.push_back(std::make_unique<DispatcherEnd>(DispatcherEnd::map(memory.get(), kSmall, i), kSmall));
+    workers.push_back(std::make_unique<WorkerEnd>(memory.get(), kSmall, i));
+  }
+  for (std::size_t i = 0; i < kChannels; ++i) {
+    const auto mark = static_cast<std::byte>(i + 1);
+    std::ranges::fill(dispatchers[i]->tasks.window(kSmall.tasks), mark);
+    dispatchers[i]->tasks.publish(kSmall.tasks);
+    std::ranges::fill(workers[i]->results.window(kSmall.results), mark);
+    workers[i]->results.publish(kSmall.results);
+    workers[i]->words().taken.store(i + 1);
+  }
+  for (std::size_t i = 0; i < kChannels; ++i) {
+    const auto all = [&](std::span<const std::byte> bytes) {
+      return std::ranges::count(bytes, static_cast<std::byte>(i + 1));
+    };
+    EXPECT_EQ(all(workers[i]->tasks.window()), static_cast<std::ptrdiff_t>(kSmall.tasks));
+    EXPECT_EQ(all(dispatchers[i]->results.window()), static_cast<std::ptrdiff_t>(kSmall.results));
+    EXPECT_EQ(dispatchers[i]->words().taken.load(), i + 1);
+  }
+  EXPECT_LT(::ftruncate(memory.get(), 4096), 0) << "the memory can be cut off under a mapping";
+}
+
+// A channel after the death of its worker, whatever that one left in it.
+TEST(Link, UsedAgainItIsAsNew) {
+  const os::Fd memory = make_channel_memory(kSmall);
+  const auto mapping = DispatcherEnd::map(memory.get(), kSmall, 0);
+  {
+    DispatcherEnd dispatcher(mapping, kSmall);
+    dispatcher.tasks.window(100);
+    dispatcher.tasks.publish(100);
+    dispatcher.words().revoke_from.store(3);
+    dispatcher.words().wake_at.store(9);
+    WorkerEnd worker(memory.get(), kSmall);
+    worker.results.window(50);
+    worker.results.publish(50);
+    auto* const wild = reinterpret_cast<unsigned char*>(&worker.words());
+    for (std::size_t i = sizeof(Words) / 2; i < kHeaderBytes; ++i) wild[i] = 0xEE;
+  }
+  DispatcherEnd::renew(*mapping);
+  DispatcherEnd dispatcher(mapping, kSmall);
+  WorkerEnd worker(memory.get(), kSmall);
+  const auto* const bytes = reinterpret_cast<const unsigned char*>(&worker.words());
+  std::size_t set = 0;
+  for (std::size_t i = 0; i < kHeaderBytes; ++i) set += bytes[i] != 0;
+  EXPECT_EQ(set, sizeof kNeverRevoked) << "all but one word are zero";
+  EXPECT_EQ(worker.words().revoke_from.load(), kNeverRevoked);
+  EXPECT_EQ(dispatcher.tasks.window(1).size(), kSmall.tasks);
+  EXPECT_FALSE(worker.tasks.ready());
+  EXPECT_EQ(worker.results.window(1).size(), kSmall.results);
+  EXPECT_FALSE(dispatcher.results.ready());
+}
+
+TEST(Link, DiscardedMemoryIsGivenBack) {
+  const os::Fd memory = make_channel_memory(kSmall, 2);
+  {
+    DispatcherEnd dispatcher(DispatcherEnd::map(memory.get(), kSmall, 1), kSmall);
+    std::ranges::fill(dispatcher.tasks.window(kSmall.tasks), std::byte{1});
+  }
+  struct stat status {};
+  ::fstat(memory.get(), &status);
+  EXPECT_GT(status.st_blocks, 0);
+  discard_channel_memory(memory.get(), kSmall, 2);
+  ::fstat(memory.get(), &status);
+  EXPECT_EQ(status.st_blocks, 0);
 }
 
 // What a wild store in a task cannot damage.

@@ -117,7 +117,7 @@ TEST(TemplateProcess, NoDescriptorLeaksIntoChildren) {
     parent.start(1, sent);
     EXPECT_EQ(parent.wait().status.code, 2);
   }
-  EXPECT_EQ(open_fds().size(), before.size() + 2) << "the caller keeps a socket and a pidfd";
+  EXPECT_EQ(open_fds().size(), before.size() + 3) << "the caller keeps a socket, a pidfd and the set of both";
   parent.process.terminate_now();
   EXPECT_EQ(answers.rest(), "");
 }
@@ -257,17 +257,26 @@ TEST(TemplateProcess, AForkThatFailsIsReported) {
   EXPECT_TRUE(parent.process.finish(os::Deadline::never()));
 }
 
-// A child that nobody could name must not stay.
-TEST(TemplateProcess, NoPidfdNoChild) {
+// The template alone can be sure whom it kills.
+TEST(TemplateProcess, AChildWithoutAPidfd) {
   Pipe alive;
   const FaultInTemplate fault(os::Call::pidfd_open, EMFILE);
   Template parent(sleep_for_ever);
-  ASSERT_TRUE(parent.process.spawn(1, {}));
-  const ChildEvent event = parent.wait();
-  EXPECT_EQ(event.kind, Kind::failed);
-  EXPECT_EQ(event.error, EMFILE);
-  EXPECT_TRUE(parent.process.finish(os::Deadline::never()));
+  const ChildEvent other = parent.start(1);
+  const ChildEvent child = parent.start(2);
+  EXPECT_FALSE(child.pidfd);
+  EXPECT_TRUE(parent.process.kill(3)) << "there is no such child";
+  EXPECT_TRUE(parent.process.kill(2));
+  const ChildEvent ended = parent.wait();
+  EXPECT_EQ(ended.kind, Kind::ended);
+  EXPECT_EQ(ended.id, 2U);
+  EXPECT_EQ(ended.pid, child.pid);
+  EXPECT_EQ(ended.status.code, -SIGKILL);
+  EXPECT_TRUE(parent.process.kill(2)) << "again";
+  EXPECT_EQ(::kill(other.pid, 0), 0);
+  parent.process.terminate_now();
   EXPECT_EQ(alive.rest(), "");
+  EXPECT_FALSE(parent.process.kill(1));
 }
 
 TEST(TemplateProcess, ASignalfdThatFailsEndsTheTemplateOnly) {
@@ -279,8 +288,10 @@ TEST(TemplateProcess, ASignalfdThatFailsEndsTheTemplateOnly) {
 
 TEST(TemplateProcess, AConstructorThatFailsLeavesNothing) {
   const int fds = count_fds();
-  for (const os::Call call : {os::Call::socketpair, os::Call::pidfd_open, os::Call::fork}) {
-    for (int nth = 1; nth <= (call == os::Call::pidfd_open ? 2 : 1); ++nth) {
+  const std::pair<os::Call, int> calls[] = {
+      {os::Call::socketpair, 1}, {os::Call::pidfd_open, 2}, {os::Call::fork, 1}, {os::Call::poll, 3}};
+  for (const auto& [call, times] : calls) {
+    for (int nth = 1; nth <= times; ++nth) {
       const Fault fault(call, EMFILE, nth);
       EXPECT_THROW(Template parent(sleep_for_ever), std::system_error);
       EXPECT_FALSE(has_children());
@@ -295,13 +306,77 @@ int child_without_room() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   const rlimit old = limit;
-  limit.rlim_cur = 1;
+  limit.rlim_cur = 3;  // poll() of more is an error
   ::setrlimit(RLIMIT_NOFILE, &limit);
   parent.process.spawn(1, {});
   const ChildEvent spawned = parent.wait();
   ::setrlimit(RLIMIT_NOFILE, &old);
   if (spawned.kind != Kind::spawned || spawned.pid <= 0 || spawned.pidfd) return 1;
   return parent.wait().status.code == 5 ? 0 : 2;
+}
+
+// Another thread forks at the worst of all moments: its child holds both ends of the socket.
+pid_t holder = 0;
+
+int fork_holder(os::Call id) noexcept {
+  if (id != os::Call::fork || holder != 0) return 0;
+  holder = ::fork();
+  if (holder == 0) run_for_ever();
+  return 0;
+}
+
+TEST(TemplateProcess, ItsDeathIsSeenWhoeverHoldsTheSocket) {
+  holder = 0;
+  os::fault_injector = &fork_holder;
+  Template parent([](std::uint64_t, Fds) { return 6; });
+  os::fault_injector = nullptr;
+  ASSERT_GT(holder, 0);
+  EXPECT_EQ(parent.status_of_child().code, 6);
+  ::kill(parent.process.pid(), SIGSTOP);
+  EXPECT_TRUE(parent.process.spawn(2, {}));
+  EXPECT_FALSE(parent.process.next_event());
+  ::kill(parent.process.pid(), SIGKILL);
+  EXPECT_EQ(parent.wait().kind, Kind::template_died);
+  EXPECT_FALSE(parent.process.next_event());
+  EXPECT_FALSE(parent.process.spawn(3, {}));
+  ::kill(holder, SIGKILL);
+  EXPECT_EQ(exit_code_of(holder), -SIGKILL);
+}
+
+// The same while the socket is full of what nobody reads any more.
+TEST(TemplateProcess, ItsDeathEndsAWaitForRoom) {
+  holder = 0;
+  os::fault_injector = &fork_holder;
+  Template parent(sleep_for_ever);
+  os::fault_injector = nullptr;
+  ::kill(parent.process.pid(), SIGSTOP);
+  std::thread killer([&] {
+    ::usleep(20'000);
+    ::kill(parent.process.pid(), SIGKILL);
+  });
+  std::uint64_t sent = 0;
+  while (parent.process.spawn(++sent, {})) {
+  }
+  EXPECT_GT(sent, 10U);
+  killer.join();
+  EXPECT_EQ(parent.wait().kind, Kind::template_died);
+  ::kill(holder, SIGKILL);
+  exit_code_of(holder);
+}
+
+// What was read while a request waited for room makes no descriptor readable.
+TEST(TemplateProcess, EventsThatWereReadEarly) {
+  constexpr std::uint64_t kCount = 600;
+  Template parent([](std::uint64_t, Fds) { return 0; });
+  for (std::uint64_t id = 0; id < kCount; ++id) ASSERT_TRUE(parent.process.spawn(id, {}));
+  ASSERT_TRUE(parent.process.has_event());
+  std::uint64_t ended = 0;
+  while (ended < kCount) {
+    if (!parent.process.has_event()) os::wait_readable(parent.process.event_fd(), os::Deadline::never());
+    const auto event = parent.process.next_event();
+    if (event && event->kind == Kind::ended) ++ended;
+  }
+  EXPECT_FALSE(parent.process.has_event());
 }
 
 TEST(TemplateProcess, NoRoomForAPidfd) {
