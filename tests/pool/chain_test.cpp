@@ -255,6 +255,35 @@ TEST(Chains, EndOfThePool) {
   stream.reset();
 }
 
+// While the second call waits for the first, and while it reads a range that does.
+TEST(Chains, CtrlC) {
+  for (const bool direct : {true, false}) {
+    const int code = run_in_child([&] {
+      Counters begun(1);
+      Pool pool(2);
+      const auto sleeps = [begun = begun.get()](int x) {
+        begun->fetch_add(1);
+        return (sleep_ms(100'000), x);
+      };
+      auto stream = direct ? pool.imap(twice, pool.imap(sleeps, numbers(5)))
+                           : pool.imap(twice, Through(pool.imap(sleeps, numbers(5)), 5));
+      std::thread other([&] {
+        await(begun[0]);
+        ::kill(::getpid(), SIGINT);
+      });
+      try {
+        stream.next();
+      } catch (const Interrupted&) {
+        pool.terminate();
+        other.join();
+        return 0;
+      }
+      return 1;
+    });
+    EXPECT_EQ(code, 0) << direct;
+  }
+}
+
 // Another thread has the turn nearly always.
 TEST(Chains, WhileOthersUseThePool) {
   Pool pool(2);
