@@ -82,7 +82,7 @@ TEST(Fork, GenerationDiffersInEveryChild) {
 }
 
 TEST(Fork, Threads) {
-  if (testing::has_threads_of_tools()) GTEST_SKIP();
+  if (testing::has_threads_of_tools()) GTEST_SKIP() << "a sanitizer runs a thread of its own";
   EXPECT_EQ(thread_id(), process_id());
   EXPECT_TRUE(is_main_thread());
   std::thread([] {

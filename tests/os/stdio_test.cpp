@@ -77,7 +77,7 @@ TEST(Stdio, NothingLostNothingDoubled) {
 }
 
 TEST(Stdio, OtherStreamsOfASingleThread) {
-  if (testing::has_threads_of_tools()) GTEST_SKIP();
+  if (testing::has_threads_of_tools()) GTEST_SKIP() << "a sanitizer runs a thread of its own";
   EXPECT_EQ(output_of([] {
               std::FILE* const mine = ::fdopen(::dup(1), "w");
               std::fprintf(mine, "before ");
@@ -147,7 +147,7 @@ TEST(Stdio, UnsynchronizedCout) {
 }
 
 TEST(Stdio, UnsynchronizedCoutOfASingleThread) {
-  if (testing::has_threads_of_tools()) GTEST_SKIP();
+  if (testing::has_threads_of_tools()) GTEST_SKIP() << "a sanitizer runs a thread of its own";
   EXPECT_EQ(output_of([] {
               std::ios::sync_with_stdio(false);
               std::cout << "before ";

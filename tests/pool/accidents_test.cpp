@@ -14,12 +14,6 @@
 namespace brood::pool_tests {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
 pid_t caller = 0;
 
 // Dies when it is destroyed in a worker.

@@ -22,12 +22,14 @@
 #include "os/clock.hpp"
 #include "process/support.hpp"
 #include "support/ranges.hpp"
+#include "support/sanitizer.hpp"
 #include "support/scale.hpp"
 
 namespace brood::pool_tests {
 
 using brood::testing::Counted;
 using brood::testing::Endless;
+using brood::testing::kSanitized;
 using brood::testing::scaled;
 using os::testing::count_fds;
 using os::testing::eventually;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "process/support.hpp"
+#include "support/sanitizer.hpp"
 #include "support/scale.hpp"
 
 namespace brood {
@@ -62,9 +63,7 @@ TEST(StartFault, NoMemoryForTheFirstRecord) {
 }
 
 TEST(StartFault, OutOfDescriptors) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "the sanitizer looks at objects through pipes of its own";
-#endif
+  if (brood::testing::kAddressSanitizer) GTEST_SKIP() << "the sanitizer looks at objects through pipes of its own";
   EXPECT_EQ(run_in_child([] {
               const rlimit limit{64, 64};
               ::setrlimit(RLIMIT_NOFILE, &limit);
