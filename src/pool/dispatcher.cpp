@@ -237,19 +237,6 @@ void Dispatcher::fail_all(const std::exception_ptr& error) {
   }
 }
 
-// What is on its way must outlive the memory of the caller, who will not wait for it.
-void Dispatcher::own_outgoing(WorkerSlot& worker) {
-  std::size_t sent_so_far = worker.outgoing_offset;
-  for (std::size_t p = 0; p < worker.outgoing_piece; ++p) sent_so_far += worker.outgoing->piece(p).size();
-  try {
-    worker.outgoing->detach();
-  } catch (const std::bad_alloc&) {
-    return kill(worker);  // which ends the stream as well
-  }
-  worker.outgoing_piece = 0;
-  worker.outgoing_offset = sent_so_far;
-}
-
 void Dispatcher::abandon(Job& job) {
   withdraw(job);
   std::erase(failing_, &job);

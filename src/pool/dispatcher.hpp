@@ -104,21 +104,24 @@ class Dispatcher {
   bool feed_worker(WorkerSlot& worker);
   bool send_parcel(WorkerSlot& worker, Parcel* parcel);
   bool send_input(WorkerSlot& worker, Job& job);
-  bool define(WorkerSlot& worker, Function& function);
   void put_header(WorkerSlot& worker, std::byte* at, wire::FrameKind kind, std::uint32_t function, std::uint32_t count,
                   std::uint64_t length);
   wire::FrameKind kind_for(const Job& job, std::uint32_t item_bytes, bool streams) const noexcept;
   void record_sent(WorkerSlot& worker, Sent sent);
-  bool stream_out(WorkerSlot& worker);
-  bool send_control(WorkerSlot& worker);
   void block(WorkerSlot& worker) noexcept;
-  void begin_stream(WorkerSlot& worker, Parcel* parcel) noexcept;
-  void end_stream(WorkerSlot& worker) noexcept;
-  void skip_outgoing(WorkerSlot& worker) noexcept;
   void note_departure(Job& job) noexcept;
   void drop_parcel(Parcel* parcel);
   std::uint64_t chunk_for(const Job& job, const Function& function) const noexcept;
   void ring_bells();
+
+  // stream.cpp
+  bool define(WorkerSlot& worker, Function& function);
+  bool send_control(WorkerSlot& worker);
+  void begin_stream(WorkerSlot& worker, Parcel* parcel) noexcept;
+  bool stream_out(WorkerSlot& worker);
+  void skip_outgoing(WorkerSlot& worker) noexcept;
+  void own_outgoing(WorkerSlot& worker);
+  void end_stream(WorkerSlot& worker) noexcept;
 
   // drain.cpp
   bool drain(WorkerSlot& worker);
@@ -162,7 +165,6 @@ class Dispatcher {
   void update_lane(WorkerSlot& worker);
   void leave_lanes(WorkerSlot& worker) noexcept;
   bool unblock();
-  void own_outgoing(WorkerSlot& worker);
   void set_wake_points();
   std::int64_t next_alarm_ns() const noexcept;
 
