@@ -31,7 +31,7 @@ class Known {
   }
   bool made() const noexcept { return callable_ != nullptr; }
   const wire::FunctionRecord& record() const noexcept { return *record_; }
-  void call_fixed(const std::byte* args, std::byte* result) { record_->call_fixed(callable_, args, result); }
+  void call_fixed(const std::byte* args, wire::Answer& answer) { record_->call_fixed(callable_, args, answer); }
 
  private:
   void make() {

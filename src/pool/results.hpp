@@ -32,7 +32,10 @@ class Results final : public wire::Answer {
   // end the number that it was in fact.
   std::size_t room_for_values(std::size_t size) const noexcept;
   void begin_values(std::uint32_t count, std::size_t size);
-  std::byte* place() const noexcept { return place_; }
+  std::byte* place() override {
+    side_.leave_if_forked();
+    return place_;
+  }
   void publish_value(std::size_t size) noexcept {
     place_ += size;
     link_.results.publish(size);

@@ -185,12 +185,12 @@ class Worker final : private wire::Source {
     std::exception_ptr error;
     try {
       for (; done < count && side_.take(fence); ++done, at += size) {
-        callable.call_fixed(at, results_.place());
-        side_.leave_if_forked();
+        callable.call_fixed(at, results_);
         os::flush_task_output();
         results_.publish_value(result_size);
       }
     } catch (...) {
+      side_.leave_if_forked();
       error = std::current_exception();
     }
     results_.end_values(done);

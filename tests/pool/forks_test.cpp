@@ -32,8 +32,8 @@ int fork_in_task(ChildEnd end, Counter* ran, int x) {
         ::raise(SIGKILL);
     }
   }
-  exit_code_of(child);
-  return x;
+  const int code = exit_code_of(child);
+  return code == (end == ChildEnd::killed ? -SIGKILL : 0) ? x : -1;
 }
 
 TEST(TaskThatForks, AnswersOnce) {

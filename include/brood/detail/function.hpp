@@ -25,11 +25,14 @@ class Bound;
 
 namespace wire {
 
-// Where a call leaves its result. commit() sends the value that begin()'s writer took, while the value is still alive.
+// Where a call leaves its result. begin() and place() are called when there is one, and not before: the task may have
+// forked, and its child may not answer. commit() sends the value that begin()'s writer took, while it is still alive.
 class Answer {
  public:
   virtual Writer& begin() = 0;
   virtual void commit() = 0;
+  // For FunctionRecord::call_fixed: where the bytes of the result belong.
+  virtual std::byte* place() { return nullptr; }
 
  protected:
   ~Answer() = default;
@@ -48,7 +51,7 @@ struct FunctionRecord {
   void (*call)(void* callable, Reader& args, Answer& answer);  // one task; what is thrown is the task's error
   // The same call when arguments and result always have so many bytes, which saves all that is said about lengths;
   // null for other calls.
-  void (*call_fixed)(void* callable, const std::byte* args, std::byte* result) = nullptr;
+  void (*call_fixed)(void* callable, const std::byte* args, Answer& answer) = nullptr;
   std::uint32_t argument_bytes = 0;
   std::uint32_t result_bytes = 0;  // at least 1: for a task without a result a byte that means nothing
 };
@@ -334,15 +337,15 @@ struct __attribute__((visibility("hidden"))) RecordOf {
   static constexpr std::size_t kArgumentBytes = fixed_call_bytes<Args...>();
   static constexpr std::size_t kResultBytes = fixed_result_bytes<Raw>();
 
-  static void call_fixed(void* callable, const std::byte* in, std::byte* out) {
+  static void call_fixed(void* callable, const std::byte* in, wire::Answer& answer) {
     wire::Reader reader(std::span(in, kArgumentBytes));
     std::tuple<Args...> args{wire::load<Args>(reader)...};
     if constexpr (std::is_void_v<Raw>) {
       called(*static_cast<F*>(callable), args);
-      (void)out;
+      answer.place();
     } else {
       const typename ResultOf<Raw>::type result(called(*static_cast<F*>(callable), args));
-      detail::encode(out, result);
+      detail::encode(answer.place(), result);
     }
   }
   static constexpr wire::FunctionRecord make_record() {
