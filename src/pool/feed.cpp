@@ -178,7 +178,8 @@ void Dispatcher::put_header(WorkerSlot& worker, std::byte* at, wire::FrameKind k
 
 wire::FrameKind Dispatcher::kind_for(const Job& job, std::uint32_t item_bytes, bool streams) const noexcept {
   if (item_bytes > 0) return wire::FrameKind::block;
-  return membarrier_ && !job.each && !streams ? wire::FrameKind::batch : wire::FrameKind::task;
+  if (membarrier_ && !job.each && !streams) return wire::FrameKind::batch;
+  return job.ops->finished != nullptr && !streams ? wire::FrameKind::posted : wire::FrameKind::task;
 }
 
 void Dispatcher::record_sent(WorkerSlot& worker, Sent sent) {

@@ -62,16 +62,16 @@ class WorkerSide {
     if (os::fork_generation() != generation_) os::exit_process(0);
   }
 
-  // Waits a little without sleeping, if there is a core for it.
+  // Waits a little without sleeping, if there is a core for it; looks once in so many pauses.
   template <class Ready>
-  bool spin(std::int64_t for_ns, Ready ready) const {
+  bool spin(std::int64_t for_ns, Ready ready, int pauses = 1) const {
     const channel::PoolWords& pool = page_.words();
     if (pool.busy_workers.load(std::memory_order_relaxed) >= pool.cpus.load(std::memory_order_relaxed)) return false;
     const std::int64_t until_ns = os::now_ns() + for_ns;
     do {
-      for (int i = 0; i < 32; ++i) {
+      for (int i = 0; i < 32; i += pauses) {
         if (ready()) return true;
-        os::cpu_relax();
+        for (int k = 0; k < pauses; ++k) os::cpu_relax();
       }
     } while (os::now_ns() < until_ns);
     return false;

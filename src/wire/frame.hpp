@@ -19,6 +19,7 @@ enum class FrameKind : std::uint8_t {
   batch = 5,   // as task, but the answers are wanted together: the worker takes its tasks without a barrier each, and
                // the dispatcher makes up for it with a membarrier when it needs to be sure
   block = 6,   // as batch, for a function whose arguments and results always have the same sizes
+  posted = 7,  // as task, of a call that does not wait: the next one may follow at once
 };
 
 struct FrameHeader {

@@ -182,7 +182,7 @@ class FakeWorker {
 
  private:
   static bool has_items(FrameKind kind) {
-    return kind == FrameKind::task || kind == FrameKind::batch || kind == FrameKind::block;
+    return kind == FrameKind::task || kind == FrameKind::posted || kind == FrameKind::batch || kind == FrameKind::block;
   }
   static std::vector<std::string> items_of(const Frame& frame) {
     std::vector<std::string> items;
