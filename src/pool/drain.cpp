@@ -181,12 +181,16 @@ void Dispatcher::take_incoming(WorkerSlot& worker, std::span<const std::byte> wi
 void Dispatcher::learn_pid(WorkerSlot& worker) {
   const os::Deadline deadline = os::Deadline::after(std::chrono::milliseconds(100));
   while (worker.pid == 0 && !ended()) {
-    while (auto event = backend_.next_event()) {
-      if (event->kind == WorkerEvent::Kind::started) {
-        handle_event(*event);
-      } else {
-        later_.push_back(*event);
+    for (;;) {
+      later_.emplace_back();  // first: what the backend says must not be lost for want of memory
+      const auto event = backend_.next_event();
+      if (event && event->kind != WorkerEvent::Kind::started) {
+        later_.back() = *event;
+        continue;
       }
+      later_.pop_back();
+      if (!event) break;
+      handle_event(*event);
     }
     if (worker.pid != 0 || backend_.event_fd() < 0 || !os::wait_readable(backend_.event_fd(), deadline)) return;
   }

@@ -68,6 +68,7 @@ std::unique_ptr<channel::DispatcherEnd> LocalBackend::start(unsigned slot, std::
   if (terminated_.load())
     throw std::system_error(std::make_error_code(std::errc::owner_dead), "the pool was terminated");
   if (!template_) make_template();
+  events_.reserve(children_.size() + 1);  // so that losing the template never fails for it
   const unsigned channel = obtain_channel();
   std::unique_ptr<channel::DispatcherEnd> end;
   try {
@@ -112,17 +113,18 @@ std::optional<WorkerEvent> LocalBackend::next_event() {
       lose_template();
       break;
     }
-    handle(std::move(*event));
+    if (const auto news = translate(std::move(*event))) return news;
   }
   if (events_.empty()) return std::nullopt;
-  const WorkerEvent event = events_.front();
-  events_.pop_front();
+  const WorkerEvent event = events_.back();
+  events_.pop_back();
   return event;
 }
 
-void LocalBackend::handle(proc::ChildEvent event) {
+// Needs no memory: what the template says is said once.
+std::optional<WorkerEvent> LocalBackend::translate(proc::ChildEvent event) noexcept {
   const auto found = children_.find(slot_of(event.id));
-  if (found == children_.end() || found->second.id != event.id) return;
+  if (found == children_.end() || found->second.id != event.id) return std::nullopt;
   Child& child = found->second;
   WorkerEvent out;
   out.slot = found->first;
@@ -133,7 +135,7 @@ void LocalBackend::handle(proc::ChildEvent event) {
     child.pid = event.pid;
     child.pidfd = std::move(event.pidfd);
     if (child.kill_wanted) kill(child);
-    return events_.push_back(out);
+    return out;
   }
   if (event.kind == proc::ChildEvent::Kind::failed) {
     out.kind = WorkerEvent::Kind::not_started;
@@ -142,9 +144,9 @@ void LocalBackend::handle(proc::ChildEvent event) {
     out.kind = WorkerEvent::Kind::ended;
     out.status = event.status;
   }
-  events_.push_back(out);
   free_.push_back(child.channel);
   children_.erase(found);
+  return out;
 }
 
 // The template is gone and the kernel kills its children. They count as ended only once they provably are: what they

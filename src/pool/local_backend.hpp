@@ -7,7 +7,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <map>
 #include <memory>
 #include <vector>
@@ -45,7 +44,7 @@ class LocalBackend final : public Backend {
   static int child_main(void* self, std::uint64_t id, std::vector<os::Fd> fds);
   void make_template();
   void lose_template();
-  void handle(proc::ChildEvent event);
+  std::optional<WorkerEvent> translate(proc::ChildEvent event) noexcept;
   void kill(Child& child) noexcept;
   unsigned obtain_channel();
 
@@ -61,7 +60,7 @@ class LocalBackend final : public Backend {
   std::atomic<int> terminators_{0};                      // threads that use it now
   std::atomic<bool> terminated_{false};
   std::map<unsigned, Child> children_;  // by slot
-  std::deque<WorkerEvent> events_;
+  std::vector<WorkerEvent> events_;  // in no order: one for each worker of a template that is lost
 };
 
 }  // namespace brood::engine

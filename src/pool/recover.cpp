@@ -43,15 +43,19 @@ void Dispatcher::begin_worker(WorkerSlot& worker) {
   worker.in_values = false;
   worker.seen_busy_ns = worker.seen_timed_tasks = worker.wake_at = 0;
   worker.started_ns = os::now_ns();
+  worker.control.push_back({wire::FrameKind::init, options_.initializer});
   try {
     worker.link = backend_.start(worker.slot, worker.epoch);
   } catch (const std::system_error& error) {
+    worker.control.clear();
     schedule_restart(worker, false, error.what());
     return;
+  } catch (...) {
+    worker.control.clear();
+    throw;
   }
   worker.life = WorkerSlot::Life::alive;
   --absent_;
-  worker.control.push_back({wire::FrameKind::init, options_.initializer});
   ++controls_;
   send_control(worker);
 }

@@ -51,7 +51,12 @@ bool TemplateProcess::send(std::uint32_t kind, std::uint64_t id, std::span<const
     os::poll(items, os::Deadline::never());
     if (items[0].writable && !items[1].readable) return os::send_message(socket_.get(), bytes_of(request), fds);
     // The template may itself wait for room in the other direction: make it.
-    if (auto event = receive()) early_.push_back(std::move(*event));
+    early_.emplace_back();  // first: what is read must not be lost for want of memory
+    if (auto event = receive()) {
+      early_.back() = std::move(*event);
+    } else {
+      early_.pop_back();
+    }
   }
   return false;
 }
@@ -65,6 +70,7 @@ std::optional<ChildEvent> TemplateProcess::receive() {
   ReplyMessage reply{};
   std::size_t length = 0;
   std::vector<os::Fd> fds;
+  fds.reserve(1);  // likewise
   const auto try_receive = [&] {
     try {
       return os::receive_message(socket_.get(), std::as_writable_bytes(std::span(&reply, 1)), length, fds, false);
