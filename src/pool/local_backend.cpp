@@ -48,6 +48,7 @@ LocalBackend::~LocalBackend() {
   channel::discard_channel_memory(memory_.get(), sizes_, capacity_);
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the template's signature; other children keep them
 int LocalBackend::child_main(void* self, std::uint64_t id, std::vector<os::Fd>) {
   wire::trust_remembered_modules();
   auto& backend = *static_cast<LocalBackend*>(self);

@@ -3,6 +3,8 @@
 // Orders are those of std::memory_order, which is taken as well. Thread safety: all. Across fork: plain memory.
 #pragma once
 
+#include <cstddef>
+
 namespace brood::detail {
 
 enum class Order : int {
@@ -16,7 +18,8 @@ enum class Order : int {
 // Of a number or a pointer that the machine reads and writes in one piece.
 template <class T>
 class Atomic {
-  static_assert(__atomic_always_lock_free(sizeof(T), nullptr));
+  static constexpr std::size_t kBytes = sizeof(T);  // NOLINT(bugprone-sizeof-expression): of a pointer as well
+  static_assert(__atomic_always_lock_free(kBytes, nullptr));
 
  public:
   constexpr explicit Atomic(T value) noexcept : value_(value) {}
@@ -55,7 +58,7 @@ class Atomic {
   }
 
  private:
-  alignas(sizeof(T)) T value_;
+  alignas(kBytes) T value_;
 };
 
 }  // namespace brood::detail
