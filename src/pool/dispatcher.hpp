@@ -130,6 +130,7 @@ class Dispatcher {
   std::size_t take_values(WorkerSlot& worker, std::span<const std::byte> window);
   void begin_values(WorkerSlot& worker, wire::Record record);
   void take_incoming(WorkerSlot& worker, std::span<const std::byte> window);
+  void take_part(WorkerSlot& worker, std::span<const std::byte> bytes) noexcept;
   void learn_pid(WorkerSlot& worker);
   static void check_turn(WorkerSlot& worker, wire::Record record);
   void handle(WorkerSlot& worker, wire::Record record, std::span<const std::byte> payload);

@@ -147,6 +147,11 @@ void Dispatcher::begin_incoming(WorkerSlot& worker, wire::Record record) {
   worker.incoming_got = 0;
   worker.incoming_bytes = {};
   worker.incoming = true;
+  worker.incoming_error = nullptr;
+  const Job* const job = worker.sent.empty() ? nullptr : worker.sent.front().job;
+  worker.incoming_in_parts =
+      record.status == wire::RecordStatus::value && (job == nullptr || job->ops->part != nullptr);
+  if (worker.incoming_in_parts) return;
   try {
     worker.incoming_bytes = os::LargeBuffer(static_cast<std::size_t>(record.length));
   } catch (const std::bad_alloc&) {
@@ -158,8 +163,11 @@ void Dispatcher::take_incoming(WorkerSlot& worker, std::span<const std::byte> wi
   const std::size_t taken = static_cast<std::size_t>(std::min<std::uint64_t>(window.size(), worker.incoming_left));
   const std::uint64_t missing = worker.incoming_record.length - worker.incoming_got;
   const std::size_t payload = static_cast<std::size_t>(std::min<std::uint64_t>(taken, missing));
-  const bool kept = worker.incoming_bytes.data() != nullptr;
-  if (kept) std::memcpy(worker.incoming_bytes.data() + worker.incoming_got, window.data(), payload);
+  if (worker.incoming_in_parts) {
+    take_part(worker, window.first(payload));
+  } else if (worker.incoming_bytes.data() != nullptr) {
+    std::memcpy(worker.incoming_bytes.data() + worker.incoming_got, window.data(), payload);
+  }
   worker.incoming_got += payload;
   worker.incoming_left -= taken;
   worker.link->results.consume(taken);
@@ -167,14 +175,28 @@ void Dispatcher::take_incoming(WorkerSlot& worker, std::span<const std::byte> wi
   if (worker.incoming_left > 0) return;
   worker.incoming = false;
   const os::LargeBuffer bytes = std::move(worker.incoming_bytes);
-  if (kept) return handle(worker, worker.incoming_record, {bytes.data(), bytes.size()});
+  if (bytes.data() != nullptr) return handle(worker, worker.incoming_record, {bytes.data(), bytes.size()});
   if (worker.sent.empty()) return;  // a failed initializer's
   Job* const job = worker.sent.front().job;
   const std::uint64_t index = worker.sent.front().first + worker.sent.front().answered;
+  std::exception_ptr error = std::exchange(worker.incoming_error, nullptr);
+  if (!worker.incoming_in_parts) error = std::make_exception_ptr(std::bad_alloc());
+  ++worker.tasks;
   step_over(worker);
   if (job == nullptr) return;
-  give_error(*job, index, std::make_exception_ptr(std::bad_alloc()));
+  if (error) give_error(*job, index, std::move(error));
   count_answers(*job);
+}
+
+// The job may be gone in the middle.
+void Dispatcher::take_part(WorkerSlot& worker, std::span<const std::byte> bytes) noexcept {
+  Job* const job = worker.sent.front().job;
+  if (job == nullptr || worker.incoming_error) return;
+  try {
+    job->ops->part(*job, worker.incoming_got, worker.incoming_record.length, bytes);
+  } catch (...) {
+    worker.incoming_error = std::current_exception();
+  }
 }
 
 // A worker may fail its first task before the news of its start was read.

@@ -60,7 +60,7 @@ class LocalBackend final : public Backend {
   std::atomic<int> terminators_{0};                      // threads that use it now
   std::atomic<bool> terminated_{false};
   std::map<unsigned, Child> children_;  // by slot
-  std::vector<WorkerEvent> events_;  // in no order: one for each worker of a template that is lost
+  std::vector<WorkerEvent> events_;     // in no order: one for each worker of a template that is lost
 };
 
 }  // namespace brood::engine

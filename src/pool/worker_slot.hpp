@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <vector>
 
@@ -121,6 +122,8 @@ struct WorkerSlot {
   std::uint64_t incoming_left = 0;  // including padding
   std::uint64_t incoming_got = 0;
   os::LargeBuffer incoming_bytes;
+  bool incoming_in_parts = false;  // the job takes it as it comes
+  std::exception_ptr incoming_error;
 
   std::int64_t started_ns = 0;
   std::int64_t restart_at_ns = 0;  // absent: when to start the next one

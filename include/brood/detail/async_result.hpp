@@ -97,8 +97,15 @@ class AsyncJobWith : public AsyncJob<R> {
  private:
   static void destroy(Job* job) noexcept { delete static_cast<D*>(job); }
   static void fill(Job& job, FrameWriter& frame) { D::fill(job, frame); }
-  static constexpr Job::Ops kOps{&fill,    &take_value<AsyncJobWith>, &take_error<AsyncJobWith>, &is_done,
-                                 &destroy, &AsyncJob<R>::finished,    values_of<AsyncJobWith>()};
+  static constexpr Job::Ops kOps{&fill,
+                                 &take_value<AsyncJobWith>,
+                                 &take_error<AsyncJobWith>,
+                                 &is_done,
+                                 &destroy,
+                                 &AsyncJob<R>::finished,
+                                 values_of<AsyncJobWith>(),
+                                 nullptr,
+                                 part_of<AsyncJobWith>()};
 };
 
 template <class R, class... Args>

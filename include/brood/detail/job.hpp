@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <span>
 
 namespace brood {
 class Progress;
@@ -106,6 +107,10 @@ class Job {
     std::size_t (*values)(Job&, std::uint64_t first, const std::byte* bytes, std::size_t count) noexcept = nullptr;
     // Called in the thread that waits. Null: the input is no stream of results.
     Upstream (*upstream)(Job&) = nullptr;
+    // Takes the bytes from `offset` on of a task's large result, of `total`; the last of them complete the value. What
+    // it throws becomes the task's error; then and when the worker dies there are no more. Null: value() gets them at
+    // once.
+    void (*part)(Job&, std::uint64_t offset, std::uint64_t total, std::span<const std::byte> bytes) = nullptr;
   };
 
   Job(const Ops& how, const wire::FunctionRef& f) noexcept : ops(&how), function(f) {}

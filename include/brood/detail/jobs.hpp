@@ -2,6 +2,7 @@
 #pragma once
 
 #include <brood/detail/job.hpp>
+#include <brood/detail/parts.hpp>
 #include <brood/detail/range.hpp>
 
 #include <cstddef>
@@ -45,6 +46,14 @@ template <class R>
 class OneResult {
  public:
   void set_value(std::uint64_t, wire::Reader& reader) { value_.emplace(read_result<R>(reader)); }
+  void add_part(std::uint64_t offset, std::uint64_t total,
+                std::span<const std::byte> bytes) requires kArrivesInParts<R> {
+    if (offset == 0) {
+      value_.emplace();
+      if (!parts_) parts_.emplace();
+    }
+    parts_->add(*value_, offset, total, bytes);
+  }
   void set_error(std::uint64_t, std::exception_ptr error) noexcept { error_ = std::move(error); }
   void set_count(std::uint64_t) noexcept {}
   bool failed() const noexcept { return error_ != nullptr; }
@@ -59,8 +68,21 @@ class OneResult {
   }
 
  private:
+  struct NoParts {
+    void reset() noexcept {}
+  };
+  template <class T, bool = kArrivesInParts<T>>
+  struct PartsOf {
+    using type = NoParts;
+  };
+  template <class T>
+  struct PartsOf<T, true> {
+    using type = std::optional<PartReader<T>>;
+  };
+
   std::optional<value_or_nothing<R>> value_;
   std::exception_ptr error_;
+  [[no_unique_address]] typename PartsOf<R>::type parts_;
 };
 
 // The answers of a range, by index; of several errors the first by index.
@@ -184,6 +206,19 @@ constexpr auto values_of() -> decltype(Job::Ops::values) {
     return nullptr;
   }
 }
+template <class J>
+void take_part(Job& job, std::uint64_t offset, std::uint64_t total, std::span<const std::byte> bytes) {
+  static_cast<J&>(job).result.add_part(offset, total, bytes);
+  if (offset + bytes.size() == total) note_progress(job);
+}
+template <class J>
+constexpr auto part_of() -> decltype(Job::Ops::part) {
+  if constexpr (requires(J & job, std::span<const std::byte> bytes) { job.result.add_part(0, 0, bytes); }) {
+    return &take_part<J>;
+  } else {
+    return nullptr;
+  }
+}
 inline bool is_done(Job& job) { return job.done.load(Order::acquire); }
 
 // One call, whose caller waits.
@@ -206,7 +241,8 @@ class ApplyJob : public Job {
     frame.end();
     job.input_done = true;
   }
-  static constexpr Ops kOps{&fill, &take_value<ApplyJob>, &take_error<ApplyJob>, &is_done, nullptr, nullptr};
+  static constexpr Ops kOps{&fill,   &take_value<ApplyJob>, &take_error<ApplyJob>, &is_done, nullptr, nullptr, nullptr,
+                            nullptr, part_of<ApplyJob>()};
 
   std::tuple<const Args&...> args_;
 };
