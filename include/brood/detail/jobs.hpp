@@ -1,8 +1,8 @@
 // The jobs behind the verbs: what a call keeps of its types.
 #pragma once
 
+#include <brood/detail/archive_arrival.hpp>
 #include <brood/detail/job.hpp>
-#include <brood/detail/parts.hpp>
 #include <brood/detail/range.hpp>
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // Large results that are put together while they arrive.
-#include <brood/detail/parts.hpp>
+#include <brood/detail/archive_arrival.hpp>
 
 #include <array>
 #include <fstream>
@@ -45,7 +45,7 @@ T in_parts(const std::vector<std::byte>& bytes, std::size_t step) {
   return value;
 }
 
-TEST(Parts, WhereverTheyAreCut) {
+TEST(LargeResults, WhereverTheyAreCut) {
   for (const std::size_t length : {0U, 1U, 239U, 240U, 241U, 5'000U}) {
     std::vector<double> numbers(length);
     std::iota(numbers.begin(), numbers.end(), 0.5);
@@ -59,7 +59,7 @@ TEST(Parts, WhereverTheyAreCut) {
   }
 }
 
-TEST(Parts, OffsetZeroBeginsAnew) {
+TEST(LargeResults, OffsetZeroBeginsAnew) {
   const std::vector<std::byte> first = encoded(std::vector<int>(1'000, 1));
   const std::vector<std::byte> second = encoded(std::vector<int>(300, 2));
   detail::PartReader<std::vector<int>> parts;
@@ -70,7 +70,7 @@ TEST(Parts, OffsetZeroBeginsAnew) {
 }
 
 // No allocation that the bytes do not justify, no value that is not theirs.
-TEST(Parts, WrongLengths) {
+TEST(LargeResults, WrongLengths) {
   std::vector<std::byte> bytes = encoded(std::vector<int>(1'000, 1));
   std::vector<int> value;
   for (const int change : {-1, 1, 100}) {
@@ -99,7 +99,7 @@ std::vector<double> ramp(std::size_t length) {
 }
 std::string letters(std::size_t length) { return std::string(length, 'z'); }
 
-TEST(Parts, OfRealTasks) {
+TEST(LargeResults, OfRealTasks) {
   Pool pool(2);
   for (const std::size_t length : {1'000U, 8'000U, 8'192U, 8'193U, 20'000U, 1'000'000U}) {
     EXPECT_EQ(pool.apply(ramp, length), ramp(length));
@@ -112,7 +112,7 @@ TEST(Parts, OfRealTasks) {
 }
 
 // The worker is stopped while it writes, and killed: what came of the value is nobody's.
-TEST(Parts, OfAWorkerThatDies) {
+TEST(LargeResults, OfAWorkerThatDies) {
   Pool pool(1);
   for (int round = 0; round < 5; ++round) {
     auto answer = pool.apply_async(ramp, std::size_t{20'000'000});
@@ -128,7 +128,7 @@ TEST(Parts, OfAWorkerThatDies) {
   }
 }
 
-TEST(Parts, WithRetries) {
+TEST(LargeResults, WithRetries) {
   const Shared<std::atomic<int>> tries;
   Pool pool(1);
   auto* const count = tries.get();
@@ -140,7 +140,7 @@ TEST(Parts, WithRetries) {
 }
 
 // No room for the value in this process: the task's error, and the pool goes on.
-TEST(Parts, NoMemoryForTheValue) {
+TEST(LargeResults, NoMemoryForTheValue) {
   if (brood::testing::kSanitized) {
     GTEST_SKIP() << "the sanitizers need more address space than the limit leaves";
   }
