@@ -115,6 +115,9 @@ class WorkerDied : public detail::Failure {
 // the object thrown is of that standard type too, with the original message: catch either.
 class RemoteError : public Error {
  public:
+  // The task_index() of an exception that left the pool's initializer.
+  static constexpr std::uint64_t kInitializer = ~std::uint64_t{0};
+
   RemoteError(std::string type_name, std::string message, pid_t pid, std::uint64_t task_index);
 
   // "type: message (task 7, worker 1234)"

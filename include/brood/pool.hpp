@@ -23,14 +23,15 @@
 // When the program dies, however it dies, no worker survives it.
 //
 // Thread safety: any number of threads may use one Pool. Across fork: workers see the program's memory as it was when
-// the pool was made; in any other child the Pool object is dead: its calls throw ProcessError, its destructor does
+// the pool was made, which is before the Pool object itself was there: a task must not use the pool that it runs in (it
+// may make one of its own). In any other child the object is dead: its calls throw ProcessError, its destructor does
 // nothing.
 #pragma once
 
 #include <brood/archive.hpp>
+#include <brood/detail/bind.hpp>
 #include <brood/detail/durations.hpp>
 #include <brood/detail/engine.hpp>
-#include <brood/detail/function.hpp>
 #include <brood/detail/jobs.hpp>
 #include <brood/error.hpp>
 #include <brood/start_method.hpp>
@@ -40,6 +41,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <initializer_list>
 #include <optional>
 #include <vector>
 
@@ -51,14 +53,15 @@ struct PoolOptions {
   Task finalizer = {};                           // runs last in a worker that ends in peace
   unsigned max_tasks_per_child = 0;              // not available yet: must be 0
   std::size_t max_memory_per_child = 0;          // not available yet: must be 0
-  std::optional<StartMethod> start_method = {};  // only fork is available yet
+  std::optional<StartMethod> start_method = {};  // of the template process; none: get_start_method()
 };
 
 struct TaskOptions {
   std::size_t chunksize = 0;            // tasks sent together; 0: by the measured time of a task
   std::chrono::nanoseconds timeout{0};  // not available yet: must be 0
   unsigned retries = 0;                 // how often a task is tried again after its worker died
-  std::size_t window = 0;               // imap: tasks in flight or waiting to be consumed; 0: by the measured time
+  std::size_t window = 0;               // imap: tasks in flight or waiting to be consumed; 0: by the measured time, and
+                                        // larger while the next result is late (8192 results, 16 MiB of them)
   Progress* progress = nullptr;         // advanced by one per answered task
 };
 
@@ -105,6 +108,8 @@ class Verbs {
   // index is thrown once all tasks before it have ended; tasks after it that have not begun are dropped.
   template <class F, class Range>
   auto map(F&& f, Range&& range) const -> list_of_t<map_result_t<F, Range>>;
+  template <class F, class T>
+  auto map(F&& f, std::initializer_list<T> list) const -> list_of_t<map_result_t<F, std::initializer_list<T>&>>;
   // The elements are tuples of arguments.
   template <class F, class Range>
   auto starmap(F&& f, Range&& range) const -> list_of_t<starmap_result_t<F, Range>>;
@@ -116,6 +121,9 @@ class Verbs {
 
   // A stream of results, in the order of the input or as they complete. The input is read as results are consumed, a
   // bounded window ahead; it may be infinite. An lvalue range must outlive the stream; an rvalue moves into it.
+  //
+  // What the input throws ends the stream, after the results of what came before; so does an element that cannot be
+  // encoded.
   //
   // A single-pass range, here and in map, may use the pool while it is read: pool.imap(g, pool.imap(f, xs)) is a
   // pipeline. Reading any other range from the pool it feeds is a ProcessError.
@@ -131,7 +139,10 @@ class Verbs {
   Verbs(Verbs&&) = default;
   Verbs& operator=(Verbs&&) = default;
 
-  engine::Engine& engine() const noexcept { return *engine_.get(); }
+  engine::Engine& engine() const {
+    if (!engine_) engine::refuse("brood::Pool: moved from, or used in one of its own workers, where it does not exist");
+    return *engine_.get();
+  }
 
   template <bool Spread, class R, class F, class Range>
   auto submit_list(F& f, Range& range, const char* verb) const -> AsyncResult<list_of_t<R>>;
@@ -154,17 +165,21 @@ class Pool : public detail::Verbs {
  public:
   Pool() : Pool(PoolOptions{}) {}
   explicit Pool(unsigned processes) : Pool(PoolOptions{.processes = processes}) {}
-  // Starts the workers. They come from a template process that is forked from the caller here.
+  // Starts the workers. They come from a template process, which is forked from the caller here or, under the other
+  // start methods, is a clean process of this program (see brood::init).
   explicit Pool(const PoolOptions& options);
   Pool(Pool&&) = default;
   Pool& operator=(Pool&&) = delete;
+  // Closes and joins; terminates while an exception is on its way. A Ctrl-C while it waits ends the tasks, and then the
+  // program as if brood had not been there: by SIGINT.
   ~Pool();
 
   PoolWith with(const TaskOptions& options) const;
 
   // No tasks are accepted any more; those that were are finished. Streams go on until join().
   void close();
-  // Waits until all tasks are answered and all workers have ended. After close() or terminate() only.
+  // Waits until all tasks are answered and all workers have ended, however long that takes. After close() or
+  // terminate() only.
   void join();
   // Ends the workers at once; tasks without an answer get Cancelled. Bounded, idempotent; may be called from any
   // thread, from a callback, and from a signal handler.
@@ -172,7 +187,7 @@ class Pool : public detail::Verbs {
 
   // The number of workers.
   unsigned size() const;
-  // The processes of the workers, waiting until all of them have been started.
+  // The processes of the workers. Waits until all of them have been started, or one could not be.
   std::vector<pid_t> pids() const;
   PoolStats stats() const;
 

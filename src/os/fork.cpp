@@ -21,13 +21,18 @@ namespace {
 // Only ever written by the one thread of a fresh child; threads read it, so it is an atomic.
 constinit std::atomic<std::uint64_t> generation = 0;
 
-// Registered when the library is loaded, so also for children that the program forks without brood.
-[[maybe_unused]] const int atfork_registered =
-    ::pthread_atfork(nullptr, nullptr, [] { generation.fetch_add(1, std::memory_order_relaxed); });
+void count_generations() {
+  [[maybe_unused]] static const int registered =
+      ::pthread_atfork(nullptr, nullptr, [] { generation.fetch_add(1, std::memory_order_relaxed); });
+}
+
+// When the library is loaded, so also for children that the program forks without brood.
+[[maybe_unused]] const bool registered_at_load = (count_generations(), true);
 
 }  // namespace
 
 pid_t fork_process() {
+  count_generations();  // it may be a static object's constructor that forks, before ours have run
   flush_output_before_fork();
   const pid_t pid = call(Call::fork, [] { return ::fork(); });
   if (pid < 0) throw_errno(errno, "fork");

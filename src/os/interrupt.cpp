@@ -56,6 +56,11 @@ void install(void (*handler)(int)) {
 
 }  // namespace
 
+void end_by_interrupt() noexcept {
+  if (handles(&on_interrupt)) install(SIG_DFL);
+  if (handles(SIG_DFL)) ::raise(SIGINT);
+}
+
 InterruptWatch::InterruptWatch(int event_fd) {
   const std::lock_guard lock(watches_mutex);
   for (std::size_t i = 0; i < event_fds.size() && slot_ < 0; ++i) {

@@ -11,6 +11,10 @@
 
 namespace brood::os {
 
+// Ends the process as SIGINT does by default, when a call was interrupted and has nobody to tell. Returns only when the
+// program has chosen another action meanwhile.
+void end_by_interrupt() noexcept;
+
 class InterruptWatch {
  public:
   // `event_fd`: an eventfd that is set at each interrupt.

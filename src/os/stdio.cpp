@@ -38,11 +38,20 @@ struct StdioBuffers {
       buffers[i] = as_file_buffer(buffer) == nullptr ? buffer : nullptr;
     }
   }
-} const stdio_buffers;
+};
+
+// Asked for at load time if that is early enough; else by a static object's constructor that starts a process.
+const StdioBuffers& stdio_buffers() noexcept {
+  static const std::ios_base::Init streams;
+  static const StdioBuffers found;
+  return found;
+}
+[[maybe_unused]] const StdioBuffers& found_at_load = stdio_buffers();
 
 std::streambuf* own_buffer(std::size_t stream) noexcept {
+  const StdioBuffers& known = stdio_buffers();
   std::streambuf* const buffer = kStandardStreams[stream]->rdbuf();
-  return buffer == stdio_buffers.buffers[stream] ? nullptr : as_file_buffer(buffer);
+  return buffer == known.buffers[stream] ? nullptr : as_file_buffer(buffer);
 }
 
 void flush_unless_held(FILE* file) noexcept {

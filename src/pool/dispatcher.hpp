@@ -92,6 +92,8 @@ class Dispatcher {
   std::exception_ptr broken() const noexcept { return broken_; }
   std::uint64_t outstanding() const noexcept { return outstanding_; }
   bool all_started() const noexcept;
+  // A worker is missing because the system refused the last attempt to start one.
+  bool starts_fail() const noexcept { return absent_ > 0 && refused_; }
   const std::vector<std::unique_ptr<WorkerSlot>>& workers() const noexcept { return workers_; }
 
  private:
@@ -200,6 +202,7 @@ class Dispatcher {
   bool news_ = false;
   bool fed_ = false;
   bool input_is_next_ = false;  // a posted task was sent last: it is the turn of mine_'s input
+  bool refused_ = false;  // the last start that was attempted
   std::exception_ptr broken_;
   Job* mine_ = nullptr;  // the job of the thread that owns the dispatcher now
   std::atomic<bool> attention_{false};

@@ -246,8 +246,9 @@ void Dispatcher::check_turn(WorkerSlot& worker, wire::Record record) {
 
 void Dispatcher::handle(WorkerSlot& worker, wire::Record record, std::span<const std::byte> payload) {
   if (record.status == wire::RecordStatus::init_failed) {
+    if (worker.pid == 0) learn_pid(worker);
     wire::Reader reader(payload);
-    return break_pool(wire::load_exception(reader, worker.pid, 0));
+    return break_pool(wire::load_exception(reader, worker.pid, RemoteError::kInitializer));
   }
   check_turn(worker, record);
   if (record.status == wire::RecordStatus::declined) return handle_declined(worker, record.length);

@@ -28,8 +28,7 @@ bool Dispatcher::has_source() const noexcept {
 }
 
 bool Dispatcher::has_input() const noexcept {
-  return mine_ != nullptr && !mine_->input_done && !mine_->stopped.load(std::memory_order_relaxed) &&
-         mine_->next_index < mine_->window_end;
+  return mine_ != nullptr && !mine_->input_done && !mine_->stopped.load(std::memory_order_relaxed) && mine_->room() > 0;
 }
 
 // Idle workers first, the most recently used of them: it may still be awake, and its memory is warm. But waking one
@@ -261,7 +260,7 @@ bool Dispatcher::send_input(WorkerSlot& worker, Job& job) {
   const std::size_t most_bytes = std::min(window.size(), ring.capacity() / 2);
   const auto room = window.subspan(sizeof(wire::FrameHeader), most_bytes - sizeof(wire::FrameHeader) - 8);
   wire::Writer writer(room);
-  const std::uint64_t most = std::min(chunk_for(job, function), job.window_end - job.next_index);
+  const std::uint64_t most = std::min(chunk_for(job, function), std::max<std::uint64_t>(job.room(), 1));
   const std::uint32_t item_bytes = this->item_bytes(job);
   const std::size_t enough = std::min(ring.capacity() / 4, item_bytes > 0 ? room.size() : SIZE_MAX);
   detail::FrameWriter frame(writer, static_cast<std::size_t>(most), enough, item_bytes);

@@ -41,7 +41,7 @@ Job* Engine::fed_in_turn(Job& job) const {
 // Whether parcels of the job may be written now.
 bool Engine::has_room(const Job& job) const noexcept {
   if (job.input_done || job.posted.load(std::memory_order_relaxed) >= 2 * processes_ + 2) return false;
-  return job.stopped.load(std::memory_order_relaxed) || job.next_index < job.window_end;
+  return job.stopped.load(std::memory_order_relaxed) || job.room() > 0;
 }
 
 // Whether there is something to do for read_apart(). `hungry`: nothing else is to be had by the caller, so reading may
@@ -94,7 +94,7 @@ Parcel* Engine::write_parcel(Job& job, std::span<std::byte> scratch, std::uint64
   wire::Writer writer{scratch};
   std::uint64_t chunk = job.chunksize > 0 ? job.chunksize : kMostWrittenAhead;
   if (job.chunksize == 0 && job.total_known) chunk = std::clamp<std::uint64_t>(job.total / (4 * processes_), 1, 4096);
-  most = std::min({most, chunk, job.window_end - job.next_index});
+  most = std::min({most, chunk, std::max<std::uint64_t>(job.room(), 1)});
   const std::uint32_t item_bytes = dispatcher_->item_bytes(job);
   detail::FrameWriter frame(writer, static_cast<std::size_t>(most), scratch.size(), item_bytes);
   auto parcel = std::make_unique<Parcel>();

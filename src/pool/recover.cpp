@@ -7,6 +7,7 @@
 
 #include "os/membarrier.hpp"
 #include "pool/dispatcher.hpp"
+#include "wire/exit_text.hpp"
 
 namespace brood::engine {
 namespace {
@@ -83,17 +84,20 @@ void Dispatcher::handle_event(const WorkerEvent& event) {
   switch (event.kind) {
     case WorkerEvent::Kind::started:
       worker.pid = event.pid;
+      refused_ = false;
       return;
     case WorkerEvent::Kind::not_started:
       bury(worker, {});
       worker.restart_at_ns = 0;
+      refused_ = true;
       return schedule_restart(worker, false, std::system_error(event.error, std::generic_category(), "fork").what());
     case WorkerEvent::Kind::ended: {
       const bool was_ready =
           worker.link->words().state.load(std::memory_order_acquire) != channel::WorkerState::starting;
       bury(worker, event.status);
       ++worker.restarts;
-      return schedule_restart(worker, was_ready, WorkerDied(event.pid, event.status.code, 0).what());
+      return schedule_restart(worker, was_ready,
+                              "worker " + std::to_string(event.pid) + " " + wire::exit_text(event.status.code));
     }
   }
 }

@@ -104,6 +104,7 @@ void Engine::serve() {
     const std::uint64_t turns = turns_.load();
     if (turns != seen_turns || waiters_.load() > 0 || !try_turn()) {
       seen_turns = turns;
+      was_idle = false;  // somebody was here since: who knows what he left behind
       patience = std::min(2 * patience, kLongestPatience);
       continue;
     }
@@ -201,8 +202,12 @@ void Engine::leave(bool unwinding) noexcept {
     closed_.store(true);
     join("~Pool");
     end_service();
+  } catch (const Interrupted&) {
+    terminate();
+    end_service();
+    os::end_by_interrupt();  // a destructor cannot report it
   } catch (...) {
-    // Interrupted, from within the engine itself, or out of resources: what is left is to end the workers.
+    // From within the engine itself, or out of resources: what is left is to end the workers.
     terminate();
     end_service();
   }
@@ -215,13 +220,14 @@ std::vector<pid_t> Engine::pids() {
   if (!joined_.load()) {
     drive_until([this] {
       dispatcher_->look_after_workers();
-      return ended_.load() || dispatcher_->broken() || dispatcher_->all_started();
+      return ended_.load() || dispatcher_->broken() || dispatcher_->all_started() || dispatcher_->starts_fail();
     });
   }
   std::vector<pid_t> pids;
   if (ended_.load() || joined_.load()) return pids;
   for (const auto& worker : dispatcher_->workers()) {
-    if (worker->life == WorkerSlot::Life::alive) pids.push_back(worker->pid);
+    // One that is being started has none yet.
+    if (worker->life == WorkerSlot::Life::alive && worker->pid > 0) pids.push_back(worker->pid);
   }
   return pids;
 }

@@ -288,15 +288,7 @@ class Worker final : private wire::Source {
       NoAnswer no_answer;
       function(number).call(nothing, no_answer);
     } catch (...) {
-      wire::Writer writer;
-      wire::save_exception(writer, std::current_exception());
-      const std::string bytes = writer.take_string();
-      wire::Reader reader(std::as_bytes(std::span(bytes)));
-      try {
-        std::rethrow_exception(wire::load_exception(reader, os::process_id(), 0));
-      } catch (const RemoteError& error) {
-        os::write_line_to_stderr("brood: the pool's finalizer failed: " + error.type_name() + ": " + error.message());
-      }
+      os::write_line_to_stderr("brood: the pool's finalizer failed: " + wire::exception_text(std::current_exception()));
     }
   }
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "wire/exit_text.hpp"
 #include "wire/standard_exceptions.hpp"
 
 namespace brood::wire {
@@ -89,8 +90,7 @@ void describe_remote(ExceptionRecord& record, const RemoteError& remote) {
   } else if (message.starts_with(record.text)) {
     message.remove_prefix(record.text.size());
   }
-  record.causes = cut(message, kLongestMessage) + " (task " + std::to_string(remote.task_index()) + ", worker " +
-                  std::to_string(remote.pid()) + ")";
+  record.causes = cut(message, kLongestMessage) + " " + origin_text(remote.task_index(), remote.pid());
 }
 
 constexpr std::uint8_t kRegexError = number_of<std::regex_error>(StandardExceptions{});
@@ -178,6 +178,11 @@ void save_exception(Writer& writer, const std::exception_ptr& exception) {
   writer.allow_references(false);
   save(writer, record);
   writer.allow_references(references);
+}
+
+std::string exception_text(const std::exception_ptr& exception) {
+  const ExceptionRecord record = describe(exception, 0);
+  return record.type_name + (record.text.empty() ? "" : ": ") + record.text + record.causes;
 }
 
 std::exception_ptr load_exception(Reader& reader, pid_t pid, std::uint64_t task_index) {

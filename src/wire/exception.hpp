@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <string>
 
 namespace brood::wire {
 
@@ -28,5 +29,8 @@ void save_exception(Writer& writer, const std::exception_ptr& exception);
 // The counterpart: the result is never null. `pid` and `task_index` become those of the RemoteError.
 // Throws ArchiveError for bytes that are not an exception.
 std::exception_ptr load_exception(Reader& reader, pid_t pid, std::uint64_t task_index);
+
+// "std::out_of_range: vector::_M_range_check; caused by ...": the same in one text.
+std::string exception_text(const std::exception_ptr& exception);
 
 }  // namespace brood::wire

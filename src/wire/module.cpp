@@ -242,6 +242,7 @@ void remember_modules() {
 void trust_remembered_modules() noexcept { trusted.store(true, std::memory_order_relaxed); }
 
 CodeAddress locate(const void* address) {
+  if (address == nullptr) throw ProcessError("a task's function is a null pointer");
   const auto wanted = reinterpret_cast<std::uint64_t>(address);
   const auto is_in = [wanted](const Module& module) {
     return wanted >= module.base && module.contains(wanted - module.base, 1);

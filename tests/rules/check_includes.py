@@ -24,7 +24,7 @@ ROOMS = {
 # First word of a public header's name (also in detail/) -> the room it belongs to.
 NOUNS = {
     "atomic": "os", "durations": "os", "iterators": "os",  # lighter doors to the standard library
-    "archive": "wire", "function": "wire", "invoke": "wire",
+    "archive": "wire", "bind": "wire", "function": "wire", "invoke": "wire",
     "sync": "sync",
     "process": "process", "subprocess": "process",
     "pipe": "channel", "queue": "channel", "shared": "channel",

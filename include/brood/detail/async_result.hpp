@@ -221,6 +221,12 @@ class AsyncResult {
   // they are called at once, in the calling thread.
   template <class F>
   AsyncResult& then(F f) {
+    if constexpr (std::is_void_v<R>) {
+      static_assert(std::is_invocable_v<F&>,
+                    "brood: the callback of then() must take no argument: the task has no value");
+    } else {
+      static_assert(std::is_invocable_v<F&, R>, "brood: the callback of then() must take the task's value");
+    }
     struct OnValue final : detail::Callback {
       explicit OnValue(F callback) : f(std::move(callback)) {}
       void run(detail::Job& job) override {
@@ -239,6 +245,8 @@ class AsyncResult {
   // f(std::exception_ptr) when there is no value but an exception.
   template <class F>
   AsyncResult& on_error(F f) {
+    static_assert(std::is_invocable_v<F&, std::exception_ptr>,
+                  "brood: the callback of on_error() must take a std::exception_ptr");
     struct OnError final : detail::Callback {
       explicit OnError(F callback) : f(std::move(callback)) {}
       void run(detail::Job& job) override {

@@ -84,15 +84,21 @@ struct MemberFunction {
   std::int64_t adjustment;
 };
 
-// How a callable's state travels.
+// The ways a callable's state can travel.
 template <class F>
-struct CallableCodec {
+struct CallableKind {
   static constexpr bool kEmpty = std::is_empty_v<F> && std::is_default_constructible_v<F>;
   static constexpr bool kArchived =
       !kEmpty && !std::is_member_pointer_v<F> && !std::is_pointer_v<F> &&
       (is_bound<F> || std::is_aggregate_v<F> || requires(F f, wire::Writer& w) { f.serialize(w); });
   static constexpr bool kPlain = std::is_trivially_copyable_v<F> && std::is_standard_layout_v<F>;
   static constexpr bool kPermanent = kEmpty || is_function_pointer<F> || std::is_member_pointer_v<F>;
+};
+
+// How it does.
+template <class F>
+struct CallableCodec : CallableKind<F> {
+  using CallableKind<F>::kEmpty, CallableKind<F>::kArchived, CallableKind<F>::kPlain, CallableKind<F>::kPermanent;
   static constexpr std::uint8_t kKeyBytes = kPermanent && !kEmpty ? sizeof(F) : 0;
   static_assert(kKeyBytes <= 16);
 
@@ -100,8 +106,8 @@ struct CallableCodec {
       kPermanent || kArchived || kPlain,
       "brood: this callable cannot be sent to a process that already runs. A lambda may capture by value what "
       "is trivially copyable (never by reference); otherwise use brood::bind(f, args...), whose arguments are "
-      "serialized, or give the functor a `template <class A> void serialize(A&)`. Process under fork and "
-      "brood::map take any callable.");
+      "serialized, or give the functor a `template <class A> void serialize(A&)`. Process under fork takes any "
+      "callable.");
 
   static void save(const F& f, wire::Writer& w) {
     if constexpr (kEmpty) {
@@ -154,6 +160,15 @@ struct CallableCodec {
 // How an argument that a callable is bound to travels: as a value, or, if it is such a callable itself, as that.
 template <class T>
 inline constexpr bool kBoundCallable = is_bound<T> || is_function_pointer<T> || std::is_member_pointer_v<T>;
+
+// Whether a callable can be sent at all, and whether a value can be sent as an argument bound to one.
+template <class T>
+inline constexpr bool kBoundArgument = kBoundCallable<T> || wire::is_archivable<T>();
+template <class F>
+inline constexpr bool kSendable = CallableKind<F>::kPermanent ||
+                                  (CallableKind<F>::kArchived ? wire::is_archivable<F>() : CallableKind<F>::kPlain);
+template <class F, class... Args>
+inline constexpr bool kSendable<Bound<F, Args...>> = kSendable<F> && (kBoundArgument<Args> && ...);
 
 template <class T>
 void save_bound(wire::Writer& writer, const T& value) {
@@ -255,7 +270,19 @@ requires callable_with<F, Args...>
 struct CallResult<F, Args...> {
   using type = decltype(detail::call_with(std::declval<F&>(), std::declval<Args&>()...));
 };
-template <class F, class Tuple, class Index = std::make_index_sequence<std::tuple_size_v<Tuple>>>
+template <class T>
+inline constexpr bool kTupleLike = requires {
+  std::tuple_size<T>::value;
+};
+template <class T>
+constexpr std::size_t tuple_length() {
+  if constexpr (kTupleLike<T>) {
+    return std::tuple_size_v<T>;
+  } else {
+    return 0;
+  }
+}
+template <class F, class Tuple, class Index = std::make_index_sequence<tuple_length<Tuple>()>>
 struct SpreadCall;
 template <class F, class Tuple, std::size_t... I>
 struct SpreadCall<F, Tuple, std::index_sequence<I...>> {
@@ -367,73 +394,4 @@ wire::FunctionRef make_function_ref(const F& f) {
 }
 
 }  // namespace detail
-
-// A callable with its first arguments, all of which travel serialized: brood::bind(f, 1, "text")(x) calls f(1, text,
-// x). `f` is anything that can be sent itself; text given as a literal is kept as std::string. An argument is a value,
-// a function, a member pointer or what another bind() made.
-template <class F, class... Args>
-class Bound {
- public:
-  explicit Bound(F f, Args... args) : f_(std::move(f)), args_(std::move(args)...) {}
-
-  template <class... More>
-  requires detail::callable_with<F, Args..., More...>
-  decltype(auto) operator()(More&&... more) {
-    return call(std::index_sequence_for<Args...>{}, static_cast<More&&>(more)...);
-  }
-
-  void save_state(wire::Writer& w) const {
-    detail::CallableCodec<F>::save(f_, w);
-    save_args(w, std::index_sequence_for<Args...>{});
-  }
-  static Bound load_state(wire::Reader& r) { return Bound(r); }
-
- private:
-  explicit Bound(wire::Reader& r) : f_(detail::CallableCodec<F>::load(r)), args_{detail::load_bound<Args>(r)...} {}
-
-  template <std::size_t... I, class... More>
-  decltype(auto) call(std::index_sequence<I...>, More&&... more) {
-    return detail::invoke(f_, std::get<I>(args_)..., static_cast<More&&>(more)...);
-  }
-  template <std::size_t... I>
-  void save_args(wire::Writer& w, std::index_sequence<I...>) const {
-    (detail::save_bound(w, std::get<I>(args_)), ...);
-  }
-
-  F f_;
-  std::tuple<Args...> args_;
-};
-
-// Binds the first arguments of `f`; see Bound.
-template <class F, class... Args>
-Bound<std::decay_t<F>, detail::shipped_t<Args>...> bind(F&& f, Args&&... args) {
-  return Bound<std::decay_t<F>, detail::shipped_t<Args>...>(static_cast<F&&>(f),
-                                                            detail::shipped_t<Args>(static_cast<Args&&>(args))...);
-}
-
-// Any callable without arguments that can be sent, already in the form in which it travels.
-class Task {
- public:
-  Task() = default;
-  template <class F>
-  requires(!std::is_same_v<std::remove_cvref_t<F>, Task> && detail::callable_with<std::decay_t<F>>)
-      // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): the constraint leaves copies alone
-      Task(F&& f) {  // implicit: PoolOptions{.initializer = setup}
-    const std::decay_t<F> callable(static_cast<F&&>(f));
-    const wire::FunctionRef ref = detail::make_function_ref<std::decay_t<F>, false>(callable);
-    wire::Writer state;
-    ref.record->save(&callable, state);
-    record_ = ref.record;
-    state_ = state.take_string();
-  }
-
-  explicit operator bool() const noexcept { return record_ != nullptr; }
-  const wire::FunctionRecord* record() const noexcept { return record_; }
-  const std::string& state() const noexcept { return state_; }
-
- private:
-  const wire::FunctionRecord* record_ = nullptr;
-  std::string state_;
-};
-
 }  // namespace brood

@@ -86,6 +86,26 @@ struct Upstream {
   std::uint64_t ready = 0;
 };
 
+// A stream that must hand out its results in order, and waits for one that is late: each of the others that is there
+// already makes room for one more task, so that no worker is idle meanwhile. As long as not too much waits.
+struct Stretch {
+  static constexpr std::uint64_t kMostBytes = std::uint64_t{16} << 20U;
+
+  std::uint64_t limit(std::uint64_t window_end, std::uint64_t completed) const noexcept {
+    if (!on || bytes_in.load(Order::relaxed) - bytes_out.load(Order::relaxed) > kMostBytes) return window_end;
+    const std::uint64_t stretched = window_end + (completed - begin);
+    return stretched < end ? stretched : end;
+  }
+
+  // Written by the waiting thread.
+  bool on = false;
+  std::uint64_t begin = 0;             // results consumed
+  std::uint64_t end = 0;               // tasks from here on have no place for their results
+  Atomic<std::uint64_t> bytes_out{0};  // of results that were consumed
+  // Written by whoever drives the engine.
+  Atomic<std::uint64_t> bytes_in{0};  // of results that have come
+};
+
 class Job {
  public:
   struct Ops {
@@ -113,6 +133,13 @@ class Job {
     void (*part)(Job&, std::uint64_t offset, std::uint64_t total, std::span<const std::byte> bytes) = nullptr;
   };
 
+  // How many tasks may be written now.
+  std::uint64_t room() const noexcept {
+    const std::uint64_t end =
+        stretch == nullptr ? window_end : stretch->limit(window_end, completed.load(Order::relaxed));
+    return end > next_index ? end - next_index : 0;
+  }
+
   Job(const Ops& how, const wire::FunctionRef& f) noexcept : ops(&how), function(f) {}
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
@@ -135,6 +162,7 @@ class Job {
   // Written by the waiting thread.
   std::uint64_t next_index = 0;                  // tasks written so far
   std::uint64_t window_end = ~std::uint64_t{0};  // tasks from this index on may not be written yet
+  const Stretch* stretch = nullptr;              // unless this makes more room
   bool input_done = false;
   std::exception_ptr input_error;  // what the input threw
   std::uint64_t pace = 1;          // apart: how many elements come quickly

@@ -25,12 +25,15 @@ class StreamJob : public Job {
 
   struct Slot {
     Atomic<bool> filled{false};
+    std::uint64_t bytes = 0;  // as it came
     std::optional<Value> value;
     std::exception_ptr error;
   };
 
   StreamJob(const Ops& how, const wire::FunctionRef& f, bool ordered, std::size_t most)
-      : Job(how, f), ordered_(ordered), slots_(most) {}
+      : Job(how, f), ordered_(ordered), slots_(most) {
+    stretch = &stretch_;
+  }
 
   std::size_t capacity() const noexcept { return slots_.size(); }
   // How many results, at most so many, are there one after the other. The end that is known counts as one.
@@ -41,6 +44,13 @@ class StreamJob : public Job {
     }
     return count == 0 && done.load(Order::acquire) ? 1 : count;
   }
+  // How many tasks may be written ahead of what was consumed. `stretches`: more while the next result is late.
+  void set_window(std::uint64_t window, bool stretches) noexcept {
+    window_end = consumed_ + window;
+    stretch_.on = stretches && ordered_ && !next_is_there();
+    stretch_.begin = consumed_;
+    stretch_.end = consumed_ + slots_.size();
+  }
   bool next_is_there() const noexcept { return slot(consumed_).filled.load(Order::acquire); }
   std::uint64_t consumed() const noexcept { return consumed_; }
   // All results were consumed and none will follow.
@@ -49,6 +59,7 @@ class StreamJob : public Job {
   Value pop() {
     Slot& slot = slots_[static_cast<std::size_t>(consumed_ % slots_.size())];
     ++consumed_;
+    stretch_.bytes_out.store(stretch_.bytes_out.load(Order::relaxed) + slot.bytes, Order::relaxed);
     if (slot.error) {
       const std::exception_ptr error = std::exchange(slot.error, nullptr);
       slot.filled.store(false, Order::relaxed);
@@ -64,8 +75,9 @@ class StreamJob : public Job {
   static void value(Job& job, std::uint64_t index, wire::Reader& reader) {
     auto& self = static_cast<StreamJob&>(job);
     Slot& slot = self.slots_[static_cast<std::size_t>((self.ordered_ ? index : self.arrived_) % self.slots_.size())];
+    const std::uint64_t bytes = reader.remaining();
     slot.value.emplace(read_result<R>(reader));
-    self.arrive(slot);
+    self.arrive(slot, bytes);
   }
   // NOLINTNEXTLINE(performance-unnecessary-value-param): the engine hands it over
   static void error(Job& job, std::uint64_t index, std::exception_ptr what) {
@@ -73,7 +85,7 @@ class StreamJob : public Job {
     Slot& slot = self.slots_[static_cast<std::size_t>((self.ordered_ ? index : self.arrived_) % self.slots_.size())];
     slot.value.reset();
     slot.error = static_cast<std::exception_ptr&&>(what);
-    self.arrive(slot);
+    self.arrive(slot, 0);
   }
   static bool satisfied(Job& job) {
     return static_cast<StreamJob&>(job).next_is_there() || job.done.load(Order::acquire);
@@ -81,13 +93,16 @@ class StreamJob : public Job {
 
  private:
   const Slot& slot(std::uint64_t turn) const noexcept { return slots_[static_cast<std::size_t>(turn % slots_.size())]; }
-  void arrive(Slot& slot) {
+  void arrive(Slot& slot, std::uint64_t bytes) {
     ++arrived_;
+    slot.bytes = bytes;
+    stretch_.bytes_in.store(stretch_.bytes_in.load(Order::relaxed) + bytes, Order::relaxed);
     slot.filled.store(true, Order::release);
     note_progress(*this);
   }
 
   const bool ordered_;
+  Stretch stretch_;
   std::vector<Slot> slots_;
   std::uint64_t consumed_ = 0;  // the consumer's
   std::uint64_t arrived_ = 0;   // whoever does the pool's work
@@ -143,11 +158,13 @@ class ResultStream {
       : engine_(std::move(other.engine_)),
         job_(std::exchange(other.job_, nullptr)),
         window_(other.window_),
+        refill_at_(other.refill_at_),
         current_(std::move(other.current_)) {}
   ResultStream& operator=(ResultStream other) noexcept {
     std::swap(engine_, other.engine_);
     std::swap(job_, other.job_);
     std::swap(window_, other.window_);
+    std::swap(refill_at_, other.refill_at_);
     std::swap(current_, other.current_);
     return *this;
   }
@@ -184,7 +201,7 @@ class ResultStream {
   detail::Upstream upstream() {
     constexpr std::uint64_t kEnough = 64;
     if (job_ == nullptr) return {};
-    job_->window_end = job_->consumed() + window();
+    job_->set_window(window(), false);
     return {job_, job_->ready(kEnough)};
   }
 
@@ -229,7 +246,7 @@ class ResultStream {
     // The engine is called when nothing is there, and early enough that the workers do not run dry.
     if (!job_->next_is_there() || job_->consumed() >= refill_at_) {
       if (!job_->exhausted() || job_->input_error) {
-        job_->window_end = job_->consumed() + window();
+        job_->set_window(window(), window_ == 0);
         refill_at_ = job_->consumed() + window() / 4 + 1;
         engine::advance(*engine_.get(), *job_, job_->next_is_there() ? std::chrono::nanoseconds{0} : patience);
       }

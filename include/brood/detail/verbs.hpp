@@ -27,8 +27,10 @@ inline constexpr bool check_call = [] {
 }();
 template <class F, class Item>
 inline constexpr bool check_starmap = [] {
+  static_assert(kTupleLike<Item>,
+                "brood: starmap takes a range of tuples, pairs or arrays: the arguments of each call");
   static_assert(
-      SpreadCall<F, Item>::kPossible,
+      !kTupleLike<Item> || SpreadCall<F, Item>::kPossible,
       "brood: the task's function cannot be called with these arguments (the tuples' elements as they arrive in the "
       "worker: decayed, and string literals as std::string)");
   return SpreadCall<F, Item>::kPossible;
@@ -90,6 +92,14 @@ template <class F, class Range>
 auto Verbs::map(F&& f, Range&& range) const -> list_of_t<map_result_t<F, Range>> {
   if constexpr (check_call<std::decay_t<F>, item_t<Range>>) {
     return run_map<false, map_result_t<F, Range>>(engine(), options_, f, range, "map");
+  }
+}
+
+template <class F, class T>
+auto Verbs::map(F&& f, std::initializer_list<T> list) const -> list_of_t<map_result_t<F, std::initializer_list<T>&>> {
+  using List = std::initializer_list<T>&;
+  if constexpr (check_call<std::decay_t<F>, item_t<List>>) {
+    return run_map<false, map_result_t<F, List>>(engine(), options_, f, list, "map");
   }
 }
 

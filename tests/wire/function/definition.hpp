@@ -2,7 +2,7 @@
 #pragma once
 
 #include <brood/archive.hpp>
-#include <brood/detail/function.hpp>
+#include <brood/detail/bind.hpp>
 #include <brood/error.hpp>
 
 #include <string>
