@@ -114,6 +114,33 @@ def pool_start(quick):
     report("pool_start", median_seconds(3 if quick else 20, once) * 1e6, "us")
 
 
+def nothing():
+    pass
+
+
+def start_time(method, repeats):
+    context = multiprocessing.get_context(method)
+
+    def once():
+        process = context.Process(target=nothing)
+        process.start()
+        process.join()
+
+    report("start_" + method, median_seconds(repeats, once) * 1e6, "us")
+
+
+def start_fork(quick):
+    start_time("fork", 20 if quick else 200)
+
+
+def start_forkserver(quick):
+    start_time("forkserver", 5 if quick else 50)
+
+
+def start_spawn(quick):
+    start_time("spawn", 5 if quick else 30)
+
+
 def memory(quick):
     with new_pool(2) as pool:
         time.sleep(0.3)
@@ -134,6 +161,9 @@ MEASURES = [
     apply_async,
     vector_64mib,
     pool_start,
+    start_fork,
+    start_forkserver,
+    start_spawn,
     memory,
 ]
 

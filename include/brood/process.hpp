@@ -24,17 +24,21 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
 namespace brood {
 
 // The first line of main() in a program that uses `spawn` or `forkserver`: in a child of those it runs the child's work
-// and does not return. In every other process, and under `fork`, it returns at once. Keeps nothing of its arguments.
+// and does not return. In every other process it notes the arguments, which such children are given too, and returns;
+// under `fork` alone it is not needed. What the program does before this line, it does in every such child.
+//
+// Thread safety: none; no other thread may run yet.
 void init(int argc, char** argv);
 
-// The method of every Process that does not name one itself. Throws ProcessError for a method this version lacks.
-// Thread safety: all. Across fork: the child has its parent's choice.
+// The method of every Process and Pool that does not name one itself; `fork` at first.
+// Thread safety: all. Across fork: a child, however it was started, has its parent's choice.
 void set_start_method(StartMethod method);
 StartMethod get_start_method() noexcept;
 std::vector<StartMethod> get_all_start_methods();
@@ -106,7 +110,8 @@ class Process {
   // A daemon also ends (SIGKILL) when its parent ends without coming here: by a signal, or by std::exit.
   virtual ~Process();
 
-  // What the child does: calls the function given at construction. A class that overrides this needs none.
+  // What the child does: calls the function given at construction. A class that overrides this needs none. Such a class
+  // can be started by `fork` only, unless it derives from ProcessType.
   virtual void run();
 
   // Starts the process; `f` runs only if this returns. A second start() is a ProcessError; one that failed with
@@ -142,20 +147,39 @@ class Process {
   int sentinel() const;
 
  private:
+  template <class X>
+  friend class ProcessType;
+  friend class detail::ProcessAccess;
+
   Process(ProcessOptions options, detail::ProcessBodyOwner body);
+  virtual const detail::ProcessImage& save(wire::Writer& writer) const;
   detail::ProcessState& state() const;
+  void start_by_fork(detail::ProcessState& state, bool by_main_thread);
+  void start_afresh(detail::ProcessState& state, StartMethod method);
   void finish() noexcept;
 
   detail::ProcessState* state_ = nullptr;
 };
 
-// The base of a class whose objects can be started under every start method: X derives from ProcessType<X>, overrides
-// run() and, for the methods other than `fork`, can be serialized.
+// The base of a class whose objects can be started under every start method: X derives from ProcessType<X> and
+// overrides run(). For the methods other than `fork` it has a default constructor, with which the child begins, and a
+// `template <class A> void serialize(A&)` for the members that the child gets from the parent's object (as in
+// <brood/archive.hpp>; not needed when it has no members).
 template <class X>
 class ProcessType : public Process {
  public:
   ProcessType() = default;
   explicit ProcessType(ProcessOptions options) : Process(std::move(options)) {}
+
+ private:
+  const detail::ProcessImage& save(wire::Writer& writer) const final {
+    if (typeid(*this) != typeid(X)) {
+      detail::refuse_to_send(
+          "its class is derived from a class X that is derived from brood::ProcessType<X>, so that only an X could be "
+          "sent; derive it from a brood::ProcessType of its own");
+    }
+    return detail::save_object<Process>(static_cast<const X&>(*this), writer);
+  }
 };
 
 // The processes started from this one that have not ended yet, in the order of their start; reaps those that have.

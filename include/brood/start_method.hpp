@@ -1,5 +1,4 @@
-// How a process comes to be. Only `fork` is available in this version; asking for another is a ProcessError, and
-// get_all_start_methods() says what there is.
+// How a process comes to be. docs/start-methods.md says which to choose when.
 #pragma once
 
 namespace brood {

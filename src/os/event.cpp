@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 #include "os/syscall.hpp"
 
@@ -12,6 +13,7 @@ namespace brood::os {
 
 Event::Event() : fd_(call(Call::eventfd, [] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); })) {
   if (!fd_) throw_errno(errno, "eventfd");
+  fd_ = above_standard_streams(std::move(fd_));
 }
 
 void Event::set() noexcept {

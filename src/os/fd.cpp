@@ -37,10 +37,12 @@ void Fd::reset() noexcept {
 }
 
 Fd Fd::duplicate() const {
-  const int copy = call(Call::dup, [&] { return ::fcntl(fd_, F_DUPFD_CLOEXEC, 0); });
+  const int copy = call(Call::dup, [&] { return ::fcntl(fd_, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); });
   if (copy < 0) throw_errno(errno, "fcntl", "F_DUPFD_CLOEXEC, " + std::to_string(fd_));
   return Fd(copy);
 }
+
+Fd above_standard_streams(Fd fd) { return fd.get() > STDERR_FILENO ? std::move(fd) : fd.duplicate(); }
 
 std::size_t read_some(int fd, void* data, std::size_t bytes) {
   const ssize_t count = call(Call::read, [&] { return ::read(fd, data, bytes); });
@@ -93,7 +95,7 @@ std::size_t read_all(int fd, void* data, std::size_t bytes) {
 Fd open_file(const char* path, int flags, unsigned mode) {
   const int fd = call(Call::open, [&] { return ::open(path, flags | O_CLOEXEC, mode); });
   if (fd < 0) throw_errno(errno, "open", path);
-  return Fd(fd);
+  return above_standard_streams(Fd(fd));
 }
 
 void set_nonblocking(int fd, bool on) { change_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on); }

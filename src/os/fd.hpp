@@ -38,6 +38,10 @@ class Fd {
   int fd_ = -1;
 };
 
+// For a descriptor that was just made: the same file, not by the number of a standard stream. Where the program runs
+// without those, what is printed must not get into a descriptor of ours.
+Fd above_standard_streams(Fd fd);
+
 // Reads or writes what is possible in one go. `read_some` returns 0 at the end of the file. A non-blocking descriptor
 // that is not ready is reported as std::system_error(EAGAIN), a pipe without a reader as EPIPE.
 std::size_t read_some(int fd, void* data, std::size_t bytes);

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <string>
+#include <utility>
 
 #include "os/poll.hpp"
 #include "os/syscall.hpp"
@@ -15,7 +16,8 @@ namespace brood::os {
 Lifeline make_lifeline() {
   int ends[2] = {-1, -1};
   if (call(Call::pipe, [&] { return ::pipe2(ends, O_CLOEXEC); }) < 0) throw_errno(errno, "pipe2");
-  return {Fd(ends[0]), Fd(ends[1])};
+  Fd reader(ends[0]), writer(ends[1]);
+  return {above_standard_streams(std::move(reader)), above_standard_streams(std::move(writer))};
 }
 
 void die_at_hangup(int reader) {

@@ -30,11 +30,11 @@ std::byte* map(void* address, std::size_t bytes, int prot, int flags, int fd, st
 Fd make_sealed(const char* label, std::size_t bytes, int seals) {
   const int raw = call(Call::memfd_create, [&] { return ::memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING); });
   if (raw < 0) throw_errno(errno, "memfd_create", label);
-  Fd fd(raw);
-  if (call(Call::ftruncate, [&] { return ::ftruncate(raw, static_cast<off_t>(bytes)); }) < 0) {
+  Fd fd = above_standard_streams(Fd(raw));
+  if (call(Call::ftruncate, [&] { return ::ftruncate(fd.get(), static_cast<off_t>(bytes)); }) < 0) {
     throw_errno(errno, "ftruncate", std::string(label) + ", " + std::to_string(bytes));
   }
-  if (call(Call::fcntl, [&] { return ::fcntl(raw, F_ADD_SEALS, seals | F_SEAL_SEAL); }) < 0) {
+  if (call(Call::fcntl, [&] { return ::fcntl(fd.get(), F_ADD_SEALS, seals | F_SEAL_SEAL); }) < 0) {
     throw_errno(errno, "fcntl", std::string("F_ADD_SEALS, ") + label);
   }
   return fd;

@@ -64,7 +64,7 @@ ExitStatus status_without_reaping(int pidfd) {
 Fd open_pidfd(pid_t pid) {
   const long fd = call(Call::pidfd_open, [&] { return ::syscall(SYS_pidfd_open, pid, 0); });
   if (fd < 0) throw_errno(errno, "pidfd_open", std::to_string(pid));
-  return Fd(static_cast<int>(fd));
+  return above_standard_streams(Fd(static_cast<int>(fd)));
 }
 
 bool send_signal(const Fd& pidfd, int signal) {

@@ -12,7 +12,7 @@ namespace brood::os {
 PollSet PollSet::make() {
   const int fd = call(Call::poll, [] { return ::epoll_create1(EPOLL_CLOEXEC); });
   if (fd < 0) throw_errno(errno, "epoll_create1");
-  return PollSet(Fd(fd));
+  return PollSet(above_standard_streams(Fd(fd)));
 }
 
 void PollSet::add(int fd) {

@@ -88,7 +88,7 @@ Fd make_signalfd(std::initializer_list<int> signals) {
   const sigset_t set = to_set(signals);
   const int fd = call(Call::signalfd, [&] { return ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK); });
   if (fd < 0) throw_errno(errno, "signalfd");
-  return Fd(fd);
+  return above_standard_streams(Fd(fd));
 }
 
 std::optional<int> read_signal(int signalfd) {

@@ -1,12 +1,14 @@
 #include "os/socket.hpp"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "os/syscall.hpp"
 
@@ -27,7 +29,7 @@ void take_fds(msghdr& header, std::vector<Fd>& fds) {
     std::memcpy(raw.data(), CMSG_DATA(record), count * sizeof(int));
     std::array<Fd, kMaxMessageFds> owned;  // owned before push_back can throw
     for (std::size_t i = 0; i < count; ++i) owned[i] = Fd(raw[i]);
-    for (std::size_t i = 0; i < count; ++i) fds.push_back(std::move(owned[i]));
+    for (std::size_t i = 0; i < count; ++i) fds.push_back(above_standard_streams(std::move(owned[i])));
   }
 }
 
@@ -38,7 +40,13 @@ std::pair<Fd, Fd> socket_pair() {
   if (call(Call::socketpair, [&] { return ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends); }) < 0) {
     throw_errno(errno, "socketpair", "AF_UNIX, SOCK_SEQPACKET");
   }
-  return {Fd(ends[0]), Fd(ends[1])};
+  Fd one(ends[0]), other(ends[1]);
+  return {above_standard_streams(std::move(one)), above_standard_streams(std::move(other))};
+}
+
+std::uint64_t socket_number(int fd) noexcept {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) ? status.st_ino : 0;
 }
 
 bool send_message(int fd, std::span<const std::byte> message, std::span<const int> fds) {

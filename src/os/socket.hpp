@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
@@ -14,6 +15,9 @@ namespace brood::os {
 
 // The most descriptors in one message (the kernel's SCM_MAX_FD).
 inline constexpr std::size_t kMaxMessageFds = 253;
+
+// The number by which the kernel knows the socket, the same in every process that has it; 0: it is none.
+std::uint64_t socket_number(int fd) noexcept;
 
 // Two connected AF_UNIX sockets of type SOCK_SEQPACKET.
 std::pair<Fd, Fd> socket_pair();

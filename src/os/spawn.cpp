@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "os/memory.hpp"
 #include "os/pidfd.hpp"
@@ -134,8 +135,9 @@ bool set_signals(Plan& plan) {
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction action {};
     if (::sigaction(signal, nullptr, &action) < 0) continue;
-    const bool caught =
-        (action.sa_flags & SA_SIGINFO) != 0 || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+    const bool informed = (action.sa_flags & SA_SIGINFO) != 0;
+    if (!informed && action.sa_handler == SIG_DFL) continue;
+    const bool caught = informed || action.sa_handler != SIG_IGN;
     const std::vector<int>& chosen = plan.options->default_signals;
     if (!caught && std::find(chosen.begin(), chosen.end(), signal) == chosen.end()) continue;
     // A handler must not run once the mask is lifted: it would run in the parent's memory.
@@ -256,7 +258,17 @@ Spawned spawn(const SpawnOptions& options) {
     if (child.pid < 0) throw_errno(errno, "clone", options.args.front());
     child.pidfd = Fd(pidfd);
   }
-  if (plan.failed_call == nullptr) return child;
+  if (plan.failed_call == nullptr) {
+    if (child.pidfd.get() > STDERR_FILENO) return child;
+    try {
+      child.pidfd = above_standard_streams(std::move(child.pidfd));
+    } catch (...) {
+      send_signal(child.pidfd, SIGKILL);
+      wait(child.pidfd, Deadline::never());
+      throw;
+    }
+    return child;
+  }
   wait(child.pidfd, Deadline::never());
   const std::string argument = plan.failed_text != nullptr ? plan.failed_text : std::to_string(plan.failed_argument);
   throw_errno(plan.failed_errno, plan.failed_call, argument);

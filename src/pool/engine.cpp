@@ -1,5 +1,7 @@
 #include "pool/engine.hpp"
 
+#include <brood/process.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <string>
@@ -21,8 +23,9 @@ constexpr std::int64_t kLookUpNs = 100'000'000;
 constexpr unsigned kRoundsBetweenClocks = 64;
 constexpr channel::RingSizes kRingSizes;
 
-std::unique_ptr<Backend> make_local_backend(int page_fd, int doorbell_fd) {
-  return std::make_unique<LocalBackend>(kRingSizes, page_fd, doorbell_fd);
+std::unique_ptr<Backend> make_local_backend(const PoolOptions& options, int page_fd, int doorbell_fd) {
+  const StartMethod method = options.start_method.value_or(get_start_method());
+  return std::make_unique<LocalBackend>(kRingSizes, method, page_fd, doorbell_fd);
 }
 
 DispatcherOptions dispatcher_options(const PoolOptions& options, unsigned processes, Functions& functions) {
@@ -45,9 +48,6 @@ unsigned processes_of(const PoolOptions& options) {
   if (options.max_tasks_per_child != 0 || options.max_memory_per_child != 0) {
     throw ProcessError("PoolOptions: max_tasks_per_child and max_memory_per_child are not available yet");
   }
-  if (options.start_method && *options.start_method != StartMethod::fork) {
-    throw ProcessError("PoolOptions::start_method: only StartMethod::fork is available yet");
-  }
   return options.processes == 0 ? os::cpu_count() : options.processes;
 }
 
@@ -55,12 +55,12 @@ unsigned processes_of(const PoolOptions& options) {
 
 Engine::Engine(const PoolOptions& options) : Engine(options, &make_local_backend) {}
 
-Engine::Engine(const PoolOptions& options, std::unique_ptr<Backend> (*make_backend)(int, int))
+Engine::Engine(const PoolOptions& options, MakeBackend make_backend)
     : processes_(processes_of(options)),
       generation_(os::fork_generation()),
       page_memory_(channel::make_pool_memory()),
       page_(page_memory_.get()),
-      backend_(make_backend(page_memory_.get(), doorbell_.fd())),
+      backend_(make_backend(options, page_memory_.get(), doorbell_.fd())),
       dispatcher_(std::make_unique<Dispatcher>(
           dispatcher_options(options, processes_, functions_), *backend_, page_, doorbell_,
           [this](Job& job) { job_done(job); }, [this] { wake_waiters(); })),

@@ -44,7 +44,8 @@ class Engine {
  public:
   explicit Engine(const PoolOptions& options);
   // For tests: another backend, which must outlive the engine.
-  Engine(const PoolOptions& options, std::unique_ptr<Backend> (*make_backend)(int page_fd, int doorbell_fd));
+  using MakeBackend = std::unique_ptr<Backend> (*)(const PoolOptions& options, int page_fd, int doorbell_fd);
+  Engine(const PoolOptions& options, MakeBackend make_backend);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

@@ -1,8 +1,11 @@
 #include "pool/local_backend.hpp"
 
 #include <cstddef>
+#include <cstring>
 #include <exception>
+#include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -24,6 +27,9 @@ constexpr std::uint64_t make_id(unsigned slot, unsigned channel, std::uint64_t e
 constexpr unsigned slot_of(std::uint64_t id) noexcept { return static_cast<unsigned>(id & kPartMask); }
 constexpr unsigned channel_of(std::uint64_t id) noexcept { return static_cast<unsigned>(id >> kPartBits & kPartMask); }
 
+// The descriptors of the template's context.
+enum ContextFd : unsigned { kMemory, kPage, kDoorbell, kContextFds };
+
 constexpr std::size_t kChannelsAtOnce = 8;
 constexpr int kKilled = -9;
 constexpr std::int64_t kDyingNs = 1'000'000'000;
@@ -32,8 +38,9 @@ constexpr std::int64_t kUnknownDyingNs = 50'000'000;
 
 }  // namespace
 
-LocalBackend::LocalBackend(const channel::RingSizes& sizes, int page_fd, int doorbell_fd)
+LocalBackend::LocalBackend(const channel::RingSizes& sizes, StartMethod method, int page_fd, int doorbell_fd)
     : sizes_(sizes),
+      method_(method),
       page_fd_(page_fd),
       doorbell_fd_(doorbell_fd),
       generation_(os::fork_generation()),
@@ -49,19 +56,28 @@ LocalBackend::~LocalBackend() {
 }
 
 // NOLINTNEXTLINE(performance-unnecessary-value-param): the template's signature; other children keep them
-int LocalBackend::child_main(void* self, std::uint64_t id, std::vector<os::Fd>) {
+int LocalBackend::child_main(void* context, std::uint64_t id, std::vector<os::Fd>) {
   wire::trust_remembered_modules();
-  auto& backend = *static_cast<LocalBackend*>(self);
-  channel::WorkerEnd link(backend.memory_.get(), backend.sizes_, channel_of(id));
-  backend.memory_.reset();  // a task must not reach the others' channels
-  channel::PoolPage page(backend.page_fd_, os::Access::read);
-  os::Event doorbell = os::Event::adopt(os::Fd(backend.doorbell_fd_));
+  auto& given = *static_cast<proc::TemplateContext*>(context);
+  channel::RingSizes sizes;
+  std::memcpy(&sizes, given.bytes.data(), sizeof sizes);
+  channel::WorkerEnd link(given.fds[kMemory].get(), sizes, channel_of(id));
+  given.fds[kMemory].reset();  // a task must not reach the others' channels
+  channel::PoolPage page(given.fds[kPage].get(), os::Access::read);
+  os::Event doorbell = os::Event::adopt(std::move(given.fds[kDoorbell]));
   os::exit_process(serve(link, page, doorbell));  // not unmapping first what ends anyway
 }
 
 void LocalBackend::make_template() {
   wire::remember_modules();
-  template_ = std::make_unique<proc::TemplateProcess>(&child_main, this);
+  static_assert(std::is_trivially_copyable_v<channel::RingSizes>);
+  std::string sizes(sizeof sizes_, '\0');
+  std::memcpy(sizes.data(), &sizes_, sizeof sizes_);
+  int fds[kContextFds];
+  fds[kMemory] = memory_.get();
+  fds[kPage] = page_fd_;
+  fds[kDoorbell] = doorbell_fd_;
+  template_ = std::make_unique<proc::TemplateProcess>(method_, &child_main, std::move(sizes), fds, "brood::Pool");
   living_.store(template_.get(), std::memory_order_release);
 }
 

@@ -1,7 +1,7 @@
 // The backend of this machine: workers are forked from a template process.
 //
-// All channels are in one memory file, which the workers inherit. A channel whose worker has ended serves the next one:
-// what the dead process had forked has no mapping of it, so nobody is left who could write there.
+// All channels are in one memory file, which the workers get from the template. A channel whose worker has ended serves
+// the next one: what the dead process had forked has no mapping of it, so nobody is left who could write there.
 //
 // Thread safety: as Backend says. Across fork: the copy in a child must only be destroyed, which does nothing there.
 #pragma once
@@ -19,9 +19,9 @@ namespace brood::engine {
 
 class LocalBackend final : public Backend {
  public:
-  // `page_fd` and `doorbell` are the pool's and are inherited by the workers. Forks the first template process: throws
-  // std::system_error when that cannot be done.
-  LocalBackend(const channel::RingSizes& sizes, int page_fd, int doorbell_fd);
+  // `page_fd` and `doorbell` are the pool's, and the workers' too. Begins the first template process: throws
+  // std::system_error, or ProcessError by a method other than fork, when that cannot be done.
+  LocalBackend(const channel::RingSizes& sizes, StartMethod method, int page_fd, int doorbell_fd);
   ~LocalBackend() override;
 
   std::unique_ptr<channel::DispatcherEnd> start(unsigned slot, std::uint64_t epoch) override;
@@ -41,7 +41,7 @@ class LocalBackend final : public Backend {
     bool kill_wanted = false;  // before its pid was known
   };
 
-  static int child_main(void* self, std::uint64_t id, std::vector<os::Fd> fds);
+  static int child_main(void* context, std::uint64_t id, std::vector<os::Fd> fds);
   void make_template();
   void lose_template();
   std::optional<WorkerEvent> translate(proc::ChildEvent event) noexcept;
@@ -49,6 +49,7 @@ class LocalBackend final : public Backend {
   unsigned obtain_channel();
 
   const channel::RingSizes sizes_;
+  const StartMethod method_;
   const int page_fd_, doorbell_fd_;
   const std::uint64_t generation_;
   os::Fd memory_;                                       // of all channels

@@ -5,67 +5,18 @@
 #include <cstdlib>
 #include <exception>
 #include <string>
-#include <typeinfo>
 
 #include "os/async_safe.hpp"
 #include "os/fork.hpp"
 #include "os/lifeline.hpp"
 #include "os/signals.hpp"
 #include "os/stdio.hpp"
+#include "wire/exception.hpp"
 
 namespace brood::proc {
 namespace {
 
 constexpr int kStderr = 2;
-
-std::string type_of_current_exception() {
-  const std::type_info* const type = abi::__cxa_current_exception_type();
-  if (type == nullptr) return "unknown exception";
-  int status = 0;
-  char* const demangled = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
-  std::string name = demangled != nullptr ? demangled : type->name();
-  std::free(demangled);
-  return name;
-}
-
-std::string describe(const std::string& type, const char* text) {
-  return text == nullptr || *text == '\0' ? type : type + ": " + text;
-}
-
-void append_cause(std::string& text, const std::nested_exception* nested, int depth);
-
-std::string describe_handled(int depth) {
-  std::string type = type_of_current_exception();
-  try {
-    throw;
-  } catch (const std::exception& error) {
-    std::string text = describe(type, error.what());
-    append_cause(text, dynamic_cast<const std::nested_exception*>(&error), depth);
-    return text;
-  } catch (const Error& error) {
-    return describe(type, error.what());
-  } catch (const std::string& text) {
-    return describe(type, text.c_str());
-  } catch (const char* text) {
-    return describe(type, text);
-  } catch (const std::nested_exception& nested) {
-    std::string text = type;
-    append_cause(text, &nested, depth);
-    return text;
-  } catch (...) {
-    return type;
-  }
-}
-
-void append_cause(std::string& text, const std::nested_exception* nested, int depth) {
-  constexpr int kMaxDepth = 16;
-  if (nested == nullptr || nested->nested_ptr() == nullptr || depth >= kMaxDepth) return;
-  try {
-    nested->rethrow_nested();
-  } catch (...) {
-    text += "; caused by " + describe_handled(depth + 1);
-  }
-}
 
 void report(const std::string& name, const std::string& what) noexcept {
   try {
@@ -85,11 +36,8 @@ void record_exit(int code, void*) {
   if (own_record != nullptr && own_generation == os::fork_generation()) own_record->set_code(code);
 }
 
-void settle(ProcessState& state, const Birth& birth) {
-  const int lifeline = become(state);
-  own_record = state.record;
-  own_generation = os::fork_generation();
-  os::at_exit(record_exit, nullptr);
+void settle_as_copy(ProcessState& state, const Birth& birth) {
+  const int lifeline = settle(state);
   if (!state.daemon) return;
   if (birth.by_main_thread) {
     os::die_with_parent(birth.parent_pid);
@@ -104,34 +52,48 @@ void settle(ProcessState& state, const Birth& birth) {
   os::exit_now(code);
 }
 
-int run_reporting(Process& process, const std::string& name) noexcept {
+template <class Run>
+int run_reporting(Run&& run, const std::string& name) noexcept {
   try {
-    process.run();
+    run();
     return 0;
   } catch (...) {
     // Without a type it is pthread_exit, which may neither be stopped nor unwind into the copy of the parent's frames.
     if (abi::__cxa_current_exception_type() == nullptr) end(0);
-    report(name, "ended by " + describe_current_exception());
+    report(name, "ended by " + wire::exception_text(std::current_exception()));
     return 1;
   }
 }
 
 }  // namespace
 
-std::string describe_current_exception() { return describe_handled(0); }
+int settle(ProcessState& state) {
+  const int lifeline = become(state);
+  own_record = state.record;
+  own_generation = os::fork_generation();
+  os::at_exit(record_exit, nullptr);
+  return lifeline;
+}
 
 void run_child(Process& process, ProcessState& state, const Birth& birth) noexcept {
   try {
-    settle(state, birth);
+    settle_as_copy(state, birth);
     if (!own_record->wait_for_go_ahead(birth.parent_pid)) os::exit_now(1);
   } catch (...) {
-    report(state.name, "could not begin: " + describe_current_exception());
+    report(state.name, "could not begin: " + wire::exception_text(std::current_exception()));
     os::exit_now(1);
   }
-  const int code = run_reporting(process, state.name);
+  const int code = run_reporting([&] { process.run(); }, state.name);
   // The callable and its arguments are this process's own, so they are destroyed here, as a thread does. Their memory
   // is not given back: that would only copy pages of a heap which ends with the process.
   if (state.body != nullptr) state.body->~ProcessBody();
+  end(code);
+}
+
+void run_body(detail::ProcessBody& body, ProcessState& state, bool own_program) noexcept {
+  const int code = run_reporting([&] { body.run(); }, state.name);
+  delete &body;
+  if (own_program) std::exit(code);
   end(code);
 }
 

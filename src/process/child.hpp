@@ -1,4 +1,4 @@
-// The life of a child of fork, from its first instruction to its end.
+// The life of a child, from the moment that it knows what it is to its end.
 #pragma once
 
 #include <brood/process.hpp>
@@ -14,10 +14,13 @@ struct Birth {
   bool by_main_thread = false;  // of the parent
 };
 
-// Runs `process.run()` and ends this process.
+// In a child of fork: runs `process.run()` and ends this process.
 [[noreturn]] void run_child(Process& process, ProcessState& state, const Birth& birth) noexcept;
 
-// "std::out_of_range: vector::_M_range_check" for the exception being handled, followed by its nested causes.
-std::string describe_current_exception();
+// In a process that inherits nothing: it is `state` from now on. The result is its end of the lifeline, or -1.
+int settle(ProcessState& state);
+// Then: runs `body` and ends the process, as a program does (static objects and all) when it is one of its own, else as
+// a child of fork does. `state.body` is null.
+[[noreturn]] void run_body(detail::ProcessBody& body, ProcessState& state, bool own_program) noexcept;
 
 }  // namespace brood::proc

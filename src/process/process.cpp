@@ -1,8 +1,11 @@
 #include <brood/process.hpp>
 
 #include <memory>
+#include <span>
+#include <string>
 #include <typeinfo>
 #include <utility>
+#include <vector>
 
 #include "os/clock.hpp"
 #include "os/fork.hpp"
@@ -10,6 +13,7 @@
 #include "os/poll.hpp"
 #include "os/signals.hpp"
 #include "process/child.hpp"
+#include "process/fresh_process.hpp"
 #include "process/registry.hpp"
 
 namespace brood {
@@ -21,9 +25,9 @@ namespace {
 
 constexpr auto kDaemonGrace = std::chrono::seconds(1);
 
-[[noreturn]] void misuse(const ProcessState& state, const char* what) {
-  throw ProcessError("brood::Process \"" + state.name + "\": " + what);
-}
+std::string who(const ProcessState& state) { return "brood::Process \"" + state.name + "\""; }
+
+[[noreturn]] void misuse(const ProcessState& state, const char* what) { throw ProcessError(who(state) + ": " + what); }
 
 void check_parent(const ProcessState& state) {
   if (state.fork_generation != os::fork_generation()) {
@@ -77,13 +81,13 @@ void send(ProcessState& state, int signal) {
 }
 
 // Takes everything that the child needs before there is one. Undone by abandon().
-void prepare(ProcessState& state, bool has_run, bool by_main_thread) {
+void prepare(ProcessState& state, bool has_run, bool needs_lifeline) {
   const auto lock = proc::process_lock();
   check_open(state);
   if (state.phase != Phase::fresh) misuse(state, "started twice");
   if (!has_run && state.body == nullptr) misuse(state, "nothing to run: neither a function nor a derived class");
   // Under the lock, so that no other thread forks a child that holds the lifeline without knowing it.
-  if (state.daemon && !by_main_thread) state.lifeline = os::make_lifeline();
+  if (needs_lifeline) state.lifeline = os::make_lifeline();
   state.record = proc::ExitRecord::allocate();
   state.parent = current_process();  // here, so that the child has less to write
   state.phase = Phase::starting;
@@ -140,17 +144,23 @@ void end(ProcessState& state) noexcept {
 
 detail::ProcessBody::~ProcessBody() = default;
 
+const detail::ProcessImage& detail::ProcessBody::save(wire::Writer&) const {
+  detail::refuse_to_send("it can only be inherited");
+}
+
+void detail::refuse_to_send(const char* why) {
+  throw ProcessError(std::string("brood::Process cannot be started by spawn or forkserver: ") + why);
+}
+
 Process::Process() : Process(ProcessOptions{}) {}
 
 Process::Process(ProcessOptions options) : Process(std::move(options), detail::ProcessBodyOwner(nullptr)) {}
 
 Process::Process(ProcessOptions options, detail::ProcessBodyOwner body) {
-  if (options.start_method.value_or(StartMethod::fork) != StartMethod::fork) {
-    throw ProcessError("brood::Process: this version can start processes by fork only");
-  }
   auto state = std::make_unique<ProcessState>();
   state->body = body.release();
   state->daemon = options.daemon;
+  state->method = options.start_method;
   state->fork_generation = os::fork_generation();
   const auto lock = proc::process_lock();
   state->identity = proc::next_identity();
@@ -182,21 +192,93 @@ void Process::run() {
 void Process::start() {
   ProcessState& state = this->state();
   check_parent(state);
-  const proc::Birth birth{.parent_pid = os::process_id(), .by_main_thread = os::is_main_thread()};
+  const StartMethod method = state.method.value_or(get_start_method());
+  if (method != StartMethod::fork) proc::check_can_begin(method, who(state));
+  const bool by_main_thread = os::is_main_thread();
+  // The end of the parent is seen by the kernel as the end of the thread that forked: for the others, and for a child
+  // of the fork server, a lifeline does it.
+  const bool needs_lifeline = state.daemon && (method == StartMethod::forkserver || !by_main_thread);
   // A derived object that was moved into a plain Process has lost its run().
-  prepare(state, typeid(*this) != typeid(Process), birth.by_main_thread);
-  proc::set_starting(&state);
+  prepare(state, typeid(*this) != typeid(Process), needs_lifeline);
   try {
-    const pid_t pid = os::fork_process();
-    if (pid == 0) proc::run_child(*this, state, birth);
-    adopt(state, pid);
+    if (method == StartMethod::fork) {
+      start_by_fork(state, by_main_thread);
+    } else {
+      start_afresh(state, method);
+    }
   } catch (...) {
-    proc::set_starting(nullptr);
     abandon(state);
     throw;
   }
-  proc::set_starting(nullptr);
   delete std::exchange(state.body, nullptr);
+}
+
+void Process::start_by_fork(ProcessState& state, bool by_main_thread) {
+  const proc::Birth birth{.parent_pid = os::process_id(), .by_main_thread = by_main_thread};
+  struct Starting {
+    explicit Starting(ProcessState& state) { proc::set_starting(&state); }
+    ~Starting() { proc::set_starting(nullptr); }
+  } const starting(state);
+  const pid_t pid = os::fork_process();
+  if (pid == 0) proc::run_child(*this, state, birth);
+  adopt(state, pid);
+}
+
+void Process::start_afresh(ProcessState& state, StartMethod method) {
+  wire::Writer body;
+  body.allow_references(true);
+  const detail::ProcessImage& image = save(body);
+
+  wire::Writer letter;
+  proc::introduce(letter, proc::Kind::process, method);
+  wire::save(letter, proc::ProcessIntroduction{.name = state.name,
+                                               .identity = state.identity,
+                                               .daemon = state.daemon,
+                                               .has_lifeline = static_cast<bool>(state.lifeline.reader),
+                                               .parent_pid = os::process_id(),
+                                               .parent_name = state.parent.name,
+                                               .parent_daemon = state.parent.daemon,
+                                               .record = state.record->number(),
+                                               .image = wire::locate(&image),
+                                               .signature = image.signature});
+  letter.allow_references(true);
+  for (const std::span<const std::byte> piece : body.pieces()) letter.write_stable(piece.data(), piece.size());
+  std::vector<int> fds;
+  {
+    const auto lock = proc::process_lock();
+    fds.push_back(proc::ExitRecord::file());
+  }
+  if (state.lifeline.reader) fds.push_back(state.lifeline.reader.get());
+
+  proc::FreshProcess process = proc::begin_process({.method = method,
+                                                    .who = who(state),
+                                                    .die_with_thread = state.daemon && !state.lifeline.reader,
+                                                    .record = state.record},
+                                                   letter, fds);
+  const auto lock = proc::process_lock();
+  state.pid = process.pid;
+  state.pidfd = std::move(process.pidfd);
+  state.reaper = std::move(process.reaper);
+  try {
+    proc::let_go(process);  // which knows its pid then, as everybody does
+  } catch (...) {
+    proc::give_up(state.pidfd);
+    state.pid = 0;
+    state.pidfd.reset();
+    state.reaper.reset();
+    throw;
+  }
+  state.lifeline.reader.reset();
+  state.phase = Phase::running;
+}
+
+const detail::ProcessImage& Process::save(wire::Writer& writer) const {
+  if (typeid(*this) != typeid(Process)) {
+    detail::refuse_to_send(
+        "a class derived from brood::Process can only be started by fork; derive it from brood::ProcessType instead, "
+        "and give it a `template <class A> void serialize(A&)` for its members");
+  }
+  return state().body->save(writer);
 }
 
 void Process::join() {

@@ -1,12 +1,20 @@
 #include "process/registry.hpp"
 
+#include <chrono>
 #include <utility>
 
 #include "os/fork.hpp"
 #include "os/pidfd.hpp"
+#include "os/poll.hpp"
+#include "process/fork_server.hpp"
 
 namespace brood::proc {
 namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kOrphanPatience = 100ms;
+constexpr auto kOrphanCheckInterval = 5ms;
 
 // Never destroyed: handles may be statics, and detached threads outlive main().
 constinit std::mutex mutex;
@@ -17,7 +25,7 @@ constinit unsigned identities_given = 0;
 thread_local constinit ProcessState* starting = nullptr;
 
 // The end that this process dies by; of no use to a child of its own.
-constinit os::Fd own_lifeline;
+constinit int own_lifeline = -1;  // open until the very end
 
 // Who this process is: what its parent's handle says; null when brood did not start it. Written by the child before it
 // runs anything else, then constant.
@@ -29,13 +37,14 @@ void empty_registry_in_child() noexcept {
   for (ProcessState* state = oldest; state != nullptr;) {
     ProcessState* const next = state->next;
     state->pidfd.reset();
+    state->reaper.reset();
     state->lifeline.writer.reset();
     if (state != starting) state->lifeline.reader.reset();
     state->previous = state->next = nullptr;
     state = next;
   }
   oldest = newest = nullptr;
-  own_lifeline.reset();
+  os::Fd(std::exchange(own_lifeline, -1)).reset();
   ExitRecord::forget_all();
 }
 
@@ -74,14 +83,42 @@ void remove_from_registry(ProcessState& state) noexcept {
   state.previous = state.next = nullptr;
 }
 
+namespace {
+
+// How it ended, if it has.
+std::optional<int> look_for_end(ProcessState& state) {
+  const auto status = os::try_wait(state.pidfd);
+  if (!status) return std::nullopt;
+  return status->known ? status->code : state.record->code().value_or(kUnknownExitcode);
+}
+
+// The same when the fork server reaps it.
+std::optional<int> look_for_end_elsewhere(ProcessState& state) {
+  if (!os::wait_readable(state.pidfd.get(), os::Deadline::at(0))) return std::nullopt;
+  // What it has said itself is as good, and there without waiting for the server.
+  if (const auto verdict = state.record->wait_for_verdict(os::Deadline::at(0))) return verdict;
+  if (const auto said = state.record->code()) return said;
+  if (const auto verdict = wait_for_verdict(*state.record, *state.reaper)) return verdict;
+  // The server is dead: whoever reaps orphans does it now, if that is not this process itself.
+  const auto patience = os::Deadline::after(kOrphanPatience);
+  do {
+    if (const auto status = os::try_wait(state.pidfd); status && status->known) return status->code;
+    os::sleep_until(os::Deadline::after(kOrphanCheckInterval));
+  } while (!patience.passed());
+  return kUnknownExitcode;
+}
+
+}  // namespace
+
 void update(ProcessState& state) {
   if (state.phase != ProcessState::Phase::running) return;
-  const auto status = os::try_wait(state.pidfd);
-  if (!status) return;
-  state.exitcode = status->known ? status->code : state.record->code().value_or(kUnknownExitcode);
+  const auto code = state.reaper == nullptr ? look_for_end(state) : look_for_end_elsewhere(state);
+  if (!code) return;
+  state.exitcode = *code;
   state.phase = ProcessState::Phase::ended;
   state.record->release();
   state.record = nullptr;
+  state.reaper.reset();
   state.lifeline = {};
   remove_from_registry(state);
 }
@@ -91,14 +128,19 @@ std::string next_identity() {
   return self == nullptr ? number : self->identity + ":" + number;
 }
 
+void take_back_identity(const ProcessState& state) {
+  const std::string last = std::to_string(identities_given);
+  if (state.identity == (self == nullptr ? last : self->identity + ":" + last)) --identities_given;
+}
+
 void set_starting(ProcessState* state) noexcept { starting = state; }
 
 int become(ProcessState& state) {
   starting = nullptr;
   self = &state;
   identities_given = 0;
-  own_lifeline = std::move(state.lifeline.reader);
-  return own_lifeline.get();
+  own_lifeline = state.lifeline.reader.release();
+  return own_lifeline;
 }
 
 bool is_self(const ProcessState& state) noexcept { return self == &state; }

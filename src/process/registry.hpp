@@ -7,6 +7,7 @@
 #include <brood/process.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -26,20 +27,22 @@ struct ProcessState {
   std::string name;
   std::string identity;  // "2" for the second child of the main process, "2:1" for its first
   bool daemon = false;
+  std::optional<StartMethod> method;
   std::uint64_t fork_generation = 0;
 
   // Guarded by process_lock(); in a child of fork nobody else is there.
   Phase phase = Phase::fresh;
   bool closed = false;
   pid_t pid = 0;
-  int exitcode = 0;                    // when ended
-  ProcessBody* body = nullptr;         // until the start
-  os::Fd pidfd;                        // from the start until close(); readable when the process has ended
-  unsigned waiters = 0;                // threads that poll `pidfd`
-  ProcessInfo parent;                  // since the start
-  os::Lifeline lifeline;               // of a daemon that was not forked by the main thread
-  proc::ExitRecord* record = nullptr;  // while starting or running
-  ProcessState* previous = nullptr;    // in the registry while starting or running
+  int exitcode = 0;                      // when ended
+  ProcessBody* body = nullptr;           // until the start
+  os::Fd pidfd;                          // from the start until close(); readable when the process has ended
+  unsigned waiters = 0;                  // threads that poll `pidfd`
+  ProcessInfo parent;                    // since the start
+  std::shared_ptr<const os::Fd> reaper;  // the pidfd of the fork server, which reaps it; null: this process does
+  os::Lifeline lifeline;                 // of a daemon that the main thread did not fork itself
+  proc::ExitRecord* record = nullptr;    // while starting or running
+  ProcessState* previous = nullptr;      // in the registry while starting or running
   ProcessState* next = nullptr;
 
   ProcessState() = default;
@@ -64,6 +67,8 @@ void remove_from_registry(ProcessState& state) noexcept;
 void update(ProcessState& state);
 // The next number for a child of this process: "1", or "1:1" in Process-1.
 std::string next_identity();
+// If it was the last one given: nobody will have it.
+void take_back_identity(const ProcessState& state);
 
 // The thread's process that is being started: the child of its fork keeps what belongs to that one.
 void set_starting(ProcessState* state) noexcept;

@@ -8,12 +8,55 @@
 #include "os/poll.hpp"
 #include "os/signals.hpp"
 #include "os/socket.hpp"
+#include "process/fresh_process.hpp"
 #include "process/template_protocol.hpp"
 #include "process/template_server.hpp"
 
 namespace brood::proc {
+namespace {
 
-TemplateProcess::TemplateProcess(ChildMain child_main, void* context) : generation_(0) {
+// For the end of a template that was told to.
+constexpr std::int64_t kPatienceNs = 2'000'000'000;
+
+}  // namespace
+
+TemplateProcess::TemplateProcess(ChildMain child_main, void* context) : generation_(os::fork_generation()) {
+  begin_fork(child_main, context);
+}
+
+TemplateProcess::TemplateProcess(StartMethod method, ChildMain child_main, std::string bytes, std::span<const int> fds,
+                                 const std::string& who)
+    : generation_(os::fork_generation()) {
+  if (method == StartMethod::fork) {
+    TemplateContext context{.bytes = std::move(bytes)};
+    for (const int fd : fds) context.fds.emplace_back(fd);
+    struct Keep {  // they are the caller's; only the template has them for its own
+      TemplateContext& context;
+      ~Keep() {
+        for (os::Fd& fd : context.fds) fd.release();
+      }
+    } const keep{context};
+    begin_fork(child_main, &context);
+    return;
+  }
+  check_can_begin(method, who);
+  wire::Writer letter;
+  introduce(letter, Kind::pool_template, method);
+  wire::save(letter, TemplateIntroduction{.child_main = wire::locate(reinterpret_cast<const void*>(child_main)),
+                                          .context = std::move(bytes)});
+  FreshProcess process = begin_process({.method = method, .who = who}, letter, fds);
+  pid_ = process.pid;
+  pidfd_ = std::move(process.pidfd);
+  try {
+    watch(std::move(process.socket));
+  } catch (...) {
+    os::kill_pidfd(pidfd_.get());
+    os::wait_for_exit(pidfd_.get(), os::now_ns() + kPatienceNs);
+    throw;
+  }
+}
+
+void TemplateProcess::begin_fork(ChildMain child_main, void* context) {
   auto [mine, theirs] = os::socket_pair();
   os::Fd self = os::open_pidfd(os::process_id());
   // No signal may reach the child before it has blocked them: a handler of the program would run in the template.
@@ -26,18 +69,21 @@ TemplateProcess::TemplateProcess(ChildMain child_main, void* context) : generati
     serve_as_template(child_main, context, std::move(theirs), std::move(self), mask.previous());
   }
   theirs.reset();
-  generation_ = os::fork_generation();
   try {
     pidfd_ = os::open_pidfd(pid_);
-    news_ = os::PollSet::make();
-    news_.add(mine.get());
-    news_.add(pidfd_.get());
+    watch(std::move(mine));
   } catch (...) {
     os::kill_child(pid_);
     os::reap_child(pid_);
     throw;
   }
-  socket_ = std::move(mine);
+}
+
+void TemplateProcess::watch(os::Fd socket) {
+  news_ = os::PollSet::make();
+  news_.add(socket.get());
+  news_.add(pidfd_.get());
+  socket_ = std::move(socket);
 }
 
 TemplateProcess::~TemplateProcess() {
@@ -135,7 +181,6 @@ bool TemplateProcess::finish(os::Deadline deadline) {
 }
 
 void TemplateProcess::terminate_now() noexcept {
-  constexpr std::int64_t kPatienceNs = 2'000'000'000;
   if (pidfd_.get() < 0) return;
   // Asked first, so that the template reaps its children and no zombie is left to whoever inherits orphans.
   os::send_nowait(socket_.get(), bytes_of(RequestMessage{kTerminate, 0, 0}));

@@ -1,5 +1,7 @@
 // The template process: a small, single-threaded, idle process whose children are the workers.
 //
+// It is a copy of its caller (fork), or a clean process of the same program (forkserver, spawn).
+//
 // Workers come from it instead of from the caller, so that replacing one never forks a threaded program and
 // PR_SET_PDEATHSIG is reliable (it fires when the forking *thread* ends; the template has one thread). The caller dies:
 // the template sees it on a pidfd, kills the workers and ends. The template dies: the kernel kills the workers.
@@ -16,10 +18,13 @@
 // Across fork: the copy in a child owns only fds; destroying it there does nothing to the template.
 #pragma once
 
+#include <brood/start_method.hpp>
+
 #include <cstdint>
 #include <deque>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "os/clock.hpp"
@@ -39,6 +44,12 @@ struct ChildEvent {
   os::Fd pidfd;           // spawned; none if there was no room for it
 };
 
+// What a template that need not be a copy of its caller has of it.
+struct TemplateContext {
+  std::string bytes = {};
+  std::vector<os::Fd> fds = {};
+};
+
 class TemplateProcess {
  public:
   // What a child runs; its return value is the exit code. `fds` are the child's to close.
@@ -46,6 +57,10 @@ class TemplateProcess {
 
   // Forks the template from the calling process: children see the caller's memory as it is now.
   TemplateProcess(ChildMain child_main, void* context);
+  // Begins the template by any method; the children's context is a TemplateContext with `bytes` and copies of `fds`.
+  // `who`: for errors, which are those of begin_process().
+  TemplateProcess(StartMethod method, ChildMain child_main, std::string bytes, std::span<const int> fds,
+                  const std::string& who);
   ~TemplateProcess();
   TemplateProcess(const TemplateProcess&) = delete;
   TemplateProcess& operator=(const TemplateProcess&) = delete;
@@ -71,6 +86,8 @@ class TemplateProcess {
   void terminate_now() noexcept;
 
  private:
+  void begin_fork(ChildMain child_main, void* context);
+  void watch(os::Fd socket);
   bool send(std::uint32_t kind, std::uint64_t id, std::span<const int> fds);
   std::optional<ChildEvent> receive();
 

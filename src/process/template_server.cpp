@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <new>
 #include <system_error>
@@ -29,6 +30,7 @@ struct Role {
 constexpr std::int64_t kBadTimesNs = 2'000'000'000;
 // The next spare is not forked while the last one begins its work.
 constexpr std::int64_t kPauseNs = 5'000'000;
+constexpr auto kLookInterval = std::chrono::milliseconds(20);
 
 // Everything it holds was made before or is plain data: no locks of the caller are touched.
 class Server {
@@ -57,7 +59,10 @@ class Server {
     signals_ = os::make_signalfd({SIGCHLD});
     while (!(finishing_ && children_.empty())) {
       os::PollItem items[] = {{.fd = socket_ ? socket_.get() : -1}, {.fd = signals_.get()}, {.fd = parent_.get()}};
-      if (os::poll(items, spare_pid_ != 0 ? bad_until_ : prepare_at_) == 0) {
+      const os::Deadline deadline = spare_pid_ != 0 ? bad_until_ : prepare_at_;
+      const bool look = !alone_ && !children_.empty();
+      if (os::poll(items, look ? os::Deadline::after(kLookInterval) : deadline) == 0 && look) reap();
+      if (deadline.passed()) {
         if (spare_pid_ != 0) {
           dismiss_spare();
         } else {
@@ -250,6 +255,8 @@ class Server {
   os::Deadline bad_until_ = os::Deadline::at(0);
   os::Deadline prepare_at_ = os::Deadline::never();
   bool finishing_ = false;
+  // A thread that the program began before init() may take the signal of a child's end away from us.
+  const bool alone_ = os::is_single_threaded();
 };
 
 }  // namespace

@@ -14,12 +14,11 @@
 namespace brood::pool_tests {
 namespace {
 
-pid_t caller = 0;
-
 // Dies when it is destroyed in a worker.
 struct Doomed {
   int value = 0;
   Death how = Death::killed;
+  pid_t caller = ::getpid();
 
   Doomed() = default;
   Doomed(int number, Death death) : value(number), how(death) {}
@@ -30,14 +29,11 @@ struct Doomed {
   }
   template <class A>
   void serialize(A& archive) {
-    archive(value, how);
+    archive(value, how, caller);
   }
 };
 
-class Accidents : public EveryDeath {
- protected:
-  Accidents() { caller = ::getpid(); }
-};
+class Accidents : public EveryDeath {};
 INSTANTIATE_TEST_SUITE_P(All, Accidents, ::testing::ValuesIn(kDeaths), name_of_death);
 
 // The task has its result already, or it dies: one or the other.
@@ -156,13 +152,13 @@ struct Mine {
   Place place = Place::save_in_caller;
   bool dies = false;
   Death death = Death::killed;
+  pid_t caller = ::getpid();
 
   template <class A>
   void serialize(A& archive) {
-    const bool here = ::getpid() == caller;
-    if (A::is_saving::value) step_on(here ? Place::save_in_caller : Place::save_in_worker);
-    archive(place, dies, death);
-    if (A::is_loading::value) step_on(here ? Place::load_in_caller : Place::load_in_worker);
+    if (A::is_saving::value) step_on(::getpid() == caller ? Place::save_in_caller : Place::save_in_worker);
+    archive(place, dies, death, caller);
+    if (A::is_loading::value) step_on(::getpid() == caller ? Place::load_in_caller : Place::load_in_worker);
   }
   void step_on(Place at) const {
     if (at != place) return;
@@ -173,7 +169,6 @@ struct Mine {
 Mine echo(const Mine& mine) { return mine; }
 
 TEST(FromACallback, ValuesThatThrow) {
-  caller = ::getpid();
   std::atomic<int> right{0};
   {
     Pool pool(2);
@@ -219,7 +214,6 @@ TEST_P(Accidents, InTheWorkerFromACallback) {
 TEST_P(Accidents, InTheCallerFromACallback) {
   for (const Place place : {Place::save_in_caller, Place::load_in_caller}) {
     EXPECT_EQ(run_in_child([&] {
-                caller = ::getpid();
                 Pool pool(2);
                 pool.apply_async(negate, 1).then([&](int) { pool.apply(echo, Mine{place, true, GetParam()}); });
                 for (;;) ::pause();

@@ -30,7 +30,7 @@ class ThreadBackend final : public Backend {
   static inline ThreadScript script;
   static inline std::atomic<unsigned> starts{0};
 
-  static std::unique_ptr<Backend> make(int page_fd, int doorbell_fd) {
+  static std::unique_ptr<Backend> make(const PoolOptions&, int page_fd, int doorbell_fd) {
     return std::make_unique<ThreadBackend>(page_fd, doorbell_fd);
   }
 

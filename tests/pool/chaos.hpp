@@ -32,7 +32,9 @@ class Killer {
       std::this_thread::sleep_for(std::chrono::microseconds(random() % static_cast<unsigned>(longest_pause_us)));
       const std::vector<pid_t> pids = pool.pids();
       if (pids.empty()) continue;
-      if (::kill(pids[random() % pids.size()], SIGKILL) == 0) ++kills_;
+      const pid_t pid = pids[random() % pids.size()];
+      EXPECT_GT(pid, 0);
+      if (pid > 0 && ::kill(pid, SIGKILL) == 0) ++kills_;
     }
   }
 

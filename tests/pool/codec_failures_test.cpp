@@ -19,6 +19,7 @@ struct Mine {
   Place place = Place::nowhere;
   Way way = Way::throws;
   Death death = Death::killed;
+  pid_t caller = ::getpid();
 
   Mine() = default;
   Mine(int number, Place where, Way how = Way::throws, Death of = Death::killed)
@@ -26,14 +27,9 @@ struct Mine {
 
   template <class A>
   void serialize(A& archive) {
-    const bool in_caller = ::getpid() == caller;
-    if (A::is_saving::value) {
-      step_on(in_caller ? Place::save_in_caller : Place::save_in_worker);
-      archive(value, place, way, death);
-    } else {
-      archive(value, place, way, death);
-      step_on(in_caller ? Place::load_in_caller : Place::load_in_worker);
-    }
+    if (A::is_saving::value) step_on(::getpid() == caller ? Place::save_in_caller : Place::save_in_worker);
+    archive(value, place, way, death, caller);
+    if (A::is_loading::value) step_on(::getpid() == caller ? Place::load_in_caller : Place::load_in_worker);
   }
 
   void step_on(Place here) const {
@@ -42,8 +38,6 @@ struct Mine {
     if (way == Way::throws_int) throw 42;
     throw std::domain_error("mine " + std::to_string(value));
   }
-
-  static inline pid_t caller = 0;
 };
 
 int value_of(const Mine& mine) { return mine.value; }
@@ -51,8 +45,6 @@ Mine echo(const Mine& mine) { return mine; }
 
 class CodecFailures : public ::testing::Test {
  protected:
-  CodecFailures() { Mine::caller = ::getpid(); }
-
   // The 13th of 40 goes off at `place`; every verb says so and leaves the pool in order.
   void expect_error_for_that_task(Place place, bool in_argument) {
     std::vector<Mine> mines;
@@ -187,10 +179,7 @@ TEST_F(CodecFailures, EarlyInALargeValue) {
 
 // --- death ---------------------------------------------------------------------------------------------------------
 
-class CodecDeaths : public EveryDeath {
- protected:
-  CodecDeaths() { Mine::caller = ::getpid(); }
-};
+class CodecDeaths : public EveryDeath {};
 INSTANTIATE_TEST_SUITE_P(All, CodecDeaths, ::testing::ValuesIn(kDeaths), name_of_death);
 
 TEST_P(CodecDeaths, InTheWorker) {
@@ -227,7 +216,6 @@ TEST_P(CodecDeaths, InTheCaller) {
   for (const Place place : {Place::save_in_caller, Place::load_in_caller}) {
     Pipe pids;
     const pid_t child = fork_child([&] {
-      Mine::caller = ::getpid();
       Pool pool(2);
       for (const pid_t pid : pool.pids()) pids.put_value(pid);
       pool.apply(echo, Mine(1, place, Way::dies, GetParam()));

@@ -74,7 +74,7 @@ void expect_broken(Counters& starts, F initializer, const std::string& says) {
   // No storm: a few were started for each place, and that is all.
   sleep_ms(300);
   EXPECT_LE(*starts, 12);
-  EXPECT_LE(descendants_of(::getpid()).size(), 4U);  // the template process, and workers that are about to end
+  EXPECT_LE(family().size(), 4U);  // the template process, and workers that are about to end
 }
 
 TEST(FailingInitializer, Throws) {

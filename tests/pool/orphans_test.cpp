@@ -1,55 +1,13 @@
 // The parent dies, however and whenever it dies: nobody of its family survives. And the template process dies.
-#include <sys/prctl.h>
-#include <sys/wait.h>
+#include "pool/orphans.hpp"
 
 #include <atomic>
 #include <memory>
-#include <optional>
-#include <set>
 #include <thread>
 #include <vector>
 
-#include "pool/processes.hpp"
-#include "pool/support.hpp"
-
 namespace brood::pool_tests {
 namespace {
-
-// While it lives, whoever loses its parent becomes a child of this process, which can then tell when all are gone.
-class Orphans : public ::testing::Test {
- protected:
-  Orphans() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
-  ~Orphans() override { ::prctl(PR_SET_CHILD_SUBREAPER, 0); }
-
-  // Runs `f` in a child that is killed once it has written a byte (or `delay_us` later, or at once when it writes
-  // none); then all its family has to end.
-  template <class F>
-  void expect_none_survives(F f, int delay_us = 0, int signal = SIGKILL) {
-    Pipe pipe;
-    const pid_t parent = fork_child([&] {
-      f(pipe);
-      for (;;) ::pause();
-      return 0;
-    });
-    if (delay_us == 0) {
-      char byte = 0;
-      ASSERT_EQ(os::read_some(pipe.reader.get(), &byte, 1), 1U);
-    } else {
-      ::usleep(static_cast<useconds_t>(delay_us));
-    }
-    std::set<pid_t> family = descendants_of(parent);
-    ::kill(parent, signal);
-    const auto all_gone = [&] {
-      // Reaps those who were handed to this process.
-      while (::waitpid(-1, nullptr, WNOHANG) > 0) {
-      }
-      return !has_children();
-    };
-    EXPECT_TRUE(eventually(all_gone)) << descendants_of(::getpid()).size() << " survive";
-    for (const pid_t pid : family) EXPECT_FALSE(is_running(pid));
-    for (const pid_t pid : descendants_of(::getpid())) ::kill(pid, SIGKILL);
-  }
-};
 
 // `ready` counts those that are in the midst of it.
 struct Endless {
@@ -219,12 +177,6 @@ TEST_F(Orphans, WhileEnding) {
 
 // --- the template process --------------------------------------------------------------------------------------------
 
-// The parent of the workers; 0 while they are being replaced.
-pid_t template_of(Pool& pool) {
-  const auto pids = pool.pids();
-  const auto stat = pids.empty() ? std::nullopt : stat_of(pids.front());
-  return stat && is_running(stat->parent) && stat->parent != ::getpid() ? stat->parent : 0;
-}
 void kill_template(Pool& pool) {
   if (const pid_t pid = template_of(pool); pid > 1) ::kill(pid, SIGKILL);
 }

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <dirent.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -74,6 +77,37 @@ inline std::set<pid_t> descendants_of(pid_t ancestor) {
   }
   family.erase(ancestor);
   return family;
+}
+
+// The one kind of process of ours whose standard streams all lead nowhere.
+inline bool is_fork_server(pid_t pid) {
+  struct stat nowhere {};
+  ::stat("/dev/null", &nowhere);
+  for (const char* const stream : {"/fd/0", "/fd/1", "/fd/2"}) {
+    struct stat status {};
+    if (::stat(("/proc/" + std::to_string(pid) + stream).c_str(), &status) != 0) return false;
+    if (status.st_rdev != nowhere.st_rdev) return false;
+  }
+  return true;
+}
+
+// The descendants of this process without its fork server, which stays as long as this process. Of its zombies, only
+// those that this process has to reap itself.
+inline std::set<pid_t> family() {
+  std::set<pid_t> all = descendants_of(::getpid());
+  std::erase_if(all, [](pid_t pid) {
+    const auto stat = stat_of(pid);
+    if (!stat) return true;
+    if (stat->parent != ::getpid()) return !is_running(pid);
+    return is_fork_server(pid);
+  });
+  return all;
+}
+
+// Whether this process has such a descendant.
+inline bool has_children() {
+  siginfo_t info{};
+  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && !family().empty();
 }
 
 }  // namespace brood::pool_tests

@@ -4,7 +4,6 @@
 #include <brood/pool.hpp>
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -20,7 +19,9 @@
 #include <vector>
 
 #include "os/clock.hpp"
+#include "pool/processes.hpp"
 #include "process/support.hpp"
+#include "support/arena.hpp"
 #include "support/ranges.hpp"
 #include "support/sanitizer.hpp"
 #include "support/scale.hpp"
@@ -36,26 +37,22 @@ using os::testing::eventually;
 using os::testing::exit_code_of;
 using os::testing::fork_child;
 using os::testing::run_in_child;
-using proc::testing::has_children;
 using proc::testing::Pipe;
 
 using namespace std::chrono_literals;
 
-// Zeroed memory that this process shares with those that are forked after it was made. A task reaches it through a
+// Zeroed memory that this process shares with all that it starts, whatever the method. A task reaches it through a
 // captured pointer.
 template <class T>
 class Shared {
   static_assert(std::is_trivially_destructible_v<T>);
 
  public:
-  explicit Shared(std::size_t count = 1) : count_(count) {
-    void* const memory = ::mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    data_ = static_cast<T*>(memory);
-  }
+  explicit Shared(std::size_t count = 1)
+      : data_(static_cast<T*>(brood::testing::allocate_shared(count * sizeof(T)))), count_(count) {}
   Shared(const Shared&) = delete;
   Shared& operator=(const Shared&) = delete;
-  ~Shared() { ::munmap(data_, count_ * sizeof(T)); }
+  ~Shared() { brood::testing::free_shared(data_, count_ * sizeof(T)); }
 
   T* get() const noexcept { return data_; }
   std::size_t size() const noexcept { return count_; }
@@ -99,6 +96,9 @@ inline void sleep_ms(int ms) { ::usleep(static_cast<useconds_t>(ms) * 1000); }
 inline void await(const Counter& word) {
   while (word.load() == 0) ::usleep(200);
 }
+
+// What a process begins once and keeps, for those who count: the fork server.
+inline void warm_up() { Pool pool(1); }
 
 // The pool does its work with all its workers.
 inline void expect_works(Pool& pool) {

@@ -73,7 +73,7 @@ struct Empty : std::exception {
 };
 
 TEST(ExitCode, EveryKindOfException) {
-  EXPECT_EQ(message_of_exception([] { throw 7; }), "int\n");
+  EXPECT_EQ(message_of_exception([] { throw 7; }), "int: 7\n");
   EXPECT_EQ(message_of_exception([] { throw "text"; }), "char const*: text\n");
   EXPECT_NE(message_of_exception([] { throw std::string("text"); }).find(": text\n"), std::string::npos);
   EXPECT_NE(message_of_exception([] { throw Plain(); }).find("Plain\n"), std::string::npos);
@@ -85,7 +85,7 @@ TEST(ExitCode, EveryKindOfException) {
               } catch (...) {
                 std::throw_with_nested(std::runtime_error("outer"));
               }
-            }).find("std::runtime_error>: outer; caused by std::logic_error: inner\n"),
+            }).find("std::runtime_error: outer; caused by std::logic_error: inner\n"),
             std::string::npos);
 }
 

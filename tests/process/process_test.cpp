@@ -202,6 +202,7 @@ TEST(Process, Sentinel) {
 }
 
 TEST(Process, Close) {
+  keep_records_open();
   const int before = count_fds();
   Process process([] {});
   process.start();

@@ -58,6 +58,7 @@ TEST(ProcessSoak, StartJoinCycles) {
 // More than one page of exit records, in every order of ending.
 TEST(ProcessSoak, ManyAtOnce) {
   const std::size_t count = long_tests() ? 400 : 300;
+  keep_records_open();
   const int fds = count_fds();
   {
     std::vector<Process> processes;

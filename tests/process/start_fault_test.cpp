@@ -18,6 +18,7 @@ using os::Call;
 
 void expect_refused_then_started(Call call, int error, bool in_thread) {
   Pipe pipe;
+  keep_records_open();
   const int before = count_fds();
   Process process(ProcessOptions{.daemon = true}, [&] { pipe.put("ran "); });
   const auto start = [&] {
@@ -65,6 +66,7 @@ TEST(StartFault, NoMemoryForTheFirstRecord) {
 TEST(StartFault, OutOfDescriptors) {
   if (brood::testing::kAddressSanitizer) GTEST_SKIP() << "the sanitizer looks at objects through pipes of its own";
   EXPECT_EQ(run_in_child([] {
+              keep_records_open();
               const rlimit limit{64, 64};
               ::setrlimit(RLIMIT_NOFILE, &limit);
               int last = -1;
@@ -84,6 +86,7 @@ TEST(StartFault, OutOfDescriptors) {
 TEST(StartFault, InTheChild) {
   for (const bool in_thread : {false, true}) {
     const std::string text = stderr_of([&] {
+      keep_records_open();
       Process daemon(ProcessOptions{.daemon = true}, [] { os::write_all(2, "ran", 3); });
       const auto start = [&] {
         const Fault fault(in_thread ? Call::fcntl : Call::prctl, EPERM);

@@ -95,7 +95,7 @@ std::set<int> open_fds() {
   return fds;
 }
 
-// A child has what the caller had when it made the template, and what was sent along.
+// A child has what the caller had when it made the template, except what is brood's own, and what was sent along.
 TEST(TemplateProcess, NoDescriptorLeaksIntoChildren) {
   Pipe answers;
   const std::set<int> before = open_fds();
@@ -106,7 +106,7 @@ TEST(TemplateProcess, NoDescriptorLeaksIntoChildren) {
       const bool sent = std::any_of(fds.begin(), fds.end(), [&](const os::Fd& one) { return one.get() == fd; });
       if (!before.contains(fd) && !sent) extra += std::to_string(fd) + " ";
     }
-    for (const int fd : before) {
+    for (const int fd : {0, 1, 2, answers.reader.get(), answers.writer.get()}) {
       if (!mine.contains(fd)) extra += "missing " + std::to_string(fd) + " ";
     }
     answers.put(extra);

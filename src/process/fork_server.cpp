@@ -1,0 +1,285 @@
+#include "process/fork_server.hpp"
+
+#include <brood/error.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <span>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "os/async_safe.hpp"
+#include "os/fork.hpp"
+#include "os/lifeline.hpp"
+#include "os/pidfd.hpp"
+#include "os/poll.hpp"
+#include "os/program.hpp"
+#include "os/signals.hpp"
+#include "os/socket.hpp"
+#include "process/exit_record.hpp"
+#include "process/fresh_process.hpp"
+#include "process/newborn.hpp"
+#include "process/registry.hpp"
+
+namespace brood::proc {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr unsigned kStandardFds = 3;
+// For the end of a server that is dead or was killed.
+constexpr std::int64_t kEndNs = 2'000'000'000;
+constexpr auto kReaperPatience = 1s;
+constexpr auto kReaperCheckInterval = 20ms;
+
+struct Request {
+  std::uint64_t number;
+  std::uint32_t record;
+  std::uint32_t standard_fds;  // a bit for each that is open
+};
+
+struct Reply {
+  std::int32_t pid;
+  std::int32_t error;    // errno of fork
+  std::uint64_t number;  // the request's
+};
+
+template <class T>
+std::span<const std::byte> bytes_of(const T& message) noexcept {
+  return std::as_bytes(std::span(&message, 1));
+}
+
+// --- the caller's side ----------------------------------------------------------------------------------------------
+
+struct Server {
+  os::Fd socket;
+  std::shared_ptr<const os::Fd> pidfd;
+  os::Fd lifeline;  // its writer
+  os::Credentials credentials;
+};
+
+struct Client {
+  std::mutex mutex;              // for one request
+  std::optional<Server> server;  // is changed under process_lock() only, so that a fork never meets it half done
+  std::uint64_t requests = 0;
+};
+
+// Made anew in a child of fork: another thread may have been in the middle of a request.
+alignas(Client) constinit std::byte memory[sizeof(Client)]{};
+constinit Client* made = nullptr;
+
+Client& client() {
+  static const bool done = [] {
+    made = ::new (static_cast<void*>(memory)) Client;
+    os::at_fork(nullptr, nullptr, [] {
+      const std::optional<Server> parents = std::move(made->server);  // its descriptors end here
+      made = ::new (static_cast<void*>(memory)) Client;
+    });
+    return true;
+  }();
+  static_cast<void>(done);
+  return *made;
+}
+
+// At load time if that is early enough, so that no fork meets it half done.
+[[maybe_unused]] const Client& made_at_load = client();
+
+Server begin_server(const std::string& who) {
+  BeginOptions options{.method = StartMethod::spawn, .who = who, .silent = true};
+  wire::Writer letter;
+  introduce(letter, Kind::fork_server, StartMethod::spawn);
+  os::Lifeline lifeline = os::make_lifeline();
+  int fds[] = {-1, lifeline.reader.get()};
+  {
+    const auto lock = process_lock();
+    fds[0] = ExitRecord::file();
+  }
+  FreshProcess process = begin_process(options, letter, fds);
+  return {.socket = std::move(process.socket),
+          .pidfd = std::make_shared<const os::Fd>(std::move(process.pidfd)),
+          .lifeline = std::move(lifeline.writer),
+          .credentials = os::credentials()};
+}
+
+void set_server(Client& all, std::optional<Server> server) {
+  const auto lock = process_lock();
+  std::swap(all.server, server);
+}
+
+void end_server(Client& all) {
+  os::kill_pidfd(all.server->pidfd->get());
+  os::wait_for_exit(all.server->pidfd->get(), os::now_ns() + kEndNs);
+  set_server(all, std::nullopt);
+}
+
+// Nothing: the server is dead.
+std::optional<ServedFork> ask(const Server& server, const Request& request, std::span<const int> fds) {
+  if (!os::send_message(server.socket.get(), bytes_of(request), fds)) return std::nullopt;
+  Reply reply{};
+  std::vector<os::Fd> received;
+  do {  // one that somebody had no memory to read is still there
+    received.clear();
+    os::PollItem items[] = {{.fd = server.socket.get()}, {.fd = server.pidfd->get()}};
+    os::poll(items, os::Deadline::never());
+    std::size_t length = 0;
+    const auto result =
+        os::receive_message(server.socket.get(), std::as_writable_bytes(std::span(&reply, 1)), length, received, false);
+    if (result != os::Received::message || length != sizeof reply) return std::nullopt;
+  } while (reply.number != request.number);
+  if (reply.pid <= 0) return ServedFork{.error = reply.error, .pid = 0, .pidfd = {}, .server = nullptr};
+  if (received.empty()) throw std::system_error(EMFILE, std::system_category(), "pidfd_open, in the fork server");
+  return ServedFork{.error = 0, .pid = reply.pid, .pidfd = std::move(received.front()), .server = server.pidfd};
+}
+
+}  // namespace
+
+std::optional<ServedFork> fork_from_server(int socket, std::uint32_t record, const std::string& who) {
+  Request request{.number = 0, .record = record, .standard_fds = 0};
+  const os::Fd directory = os::open_working_directory();
+  std::vector<int> fds{socket, directory.get()};
+  for (unsigned fd = 0; fd < kStandardFds; ++fd) {
+    if (!os::is_inheritable(static_cast<int>(fd))) continue;  // closed, or a descriptor of the program's own
+    request.standard_fds |= 1U << fd;
+    fds.push_back(static_cast<int>(fd));
+  }
+  Client& all = client();
+  const std::lock_guard lock(all.mutex);
+  // A program that has given up rights must not get them back from a server that it began before.
+  if (all.server && all.server->credentials != os::credentials()) end_server(all);
+  if (!all.server) set_server(all, begin_server(who));
+  request.number = ++all.requests;
+  auto forked = ask(*all.server, request, fds);
+  if (!forked) end_server(all);
+  return forked;
+}
+
+std::optional<int> wait_for_verdict(const ExitRecord& record, const os::Fd& server) {
+  const auto patience = os::Deadline::after(kReaperPatience);
+  for (;;) {
+    const bool server_ended = os::wait_readable(server.get(), os::Deadline::at(0));
+    const auto deadline = server_ended ? os::Deadline::at(0) : os::Deadline::after(kReaperCheckInterval);
+    if (const auto verdict = record.wait_for_verdict(deadline)) return verdict;
+    if (server_ended || patience.passed()) return std::nullopt;
+  }
+}
+
+// --- the server -----------------------------------------------------------------------------------------------------
+
+namespace {
+
+class ServerLoop {
+ public:
+  ServerLoop(Caller caller, os::Fd records, os::Fd lifeline)
+      : caller_(std::move(caller)), records_(std::move(records)), lifeline_(std::move(lifeline)) {}
+
+  [[noreturn]] void run() {
+    child_action_ = os::take_default_action(SIGCHLD);  // ignored, it would reap behind our back
+    signals_ = os::make_signalfd({SIGCHLD});
+    for (;;) {
+      os::PollItem items[] = {{.fd = caller_.socket.get()}, {.fd = signals_.get()}, {.fd = caller_.pidfd.get()}};
+      os::poll(items, os::Deadline::never());
+      if (items[1].readable) {
+        os::read_signal(signals_.get());
+        reap();
+      }
+      if (items[2].readable) os::exit_now(0);
+      if (items[0].readable) serve();
+    }
+  }
+
+ private:
+  struct Child {
+    pid_t pid;
+    std::uint32_t record;
+  };
+
+  void serve() {
+    Request request{};
+    std::size_t length = 0;
+    std::vector<os::Fd> fds;
+    os::Received received = os::Received::nothing;
+    try {
+      received =
+          os::receive_message(caller_.socket.get(), std::as_writable_bytes(std::span(&request, 1)), length, fds, false);
+    } catch (const std::system_error& failure) {  // the message came, but its descriptors found no room here
+      return reply({.pid = 0, .error = failure.code().value(), .number = request.number}, {});
+    }
+    if (received == os::Received::nothing) return;
+    if (received == os::Received::end || length != sizeof request || fds.size() < 2) os::exit_now(0);
+    children_.reserve(children_.size() + 1);
+    pid_t pid = 0;
+    try {
+      pid = os::fork_process();
+    } catch (const std::system_error& failure) {
+      return reply({.pid = 0, .error = failure.code().value(), .number = request.number}, {});
+    }
+    if (pid == 0) begin_child(request, std::move(fds));
+    children_.push_back({.pid = pid, .record = request.record});
+    try {
+      const os::Fd pidfd = os::open_pidfd(pid);
+      const int handle = pidfd.get();
+      reply({.pid = pid, .error = 0, .number = request.number}, std::span(&handle, 1));
+    } catch (const std::system_error&) {
+      reply({.pid = pid, .error = 0, .number = request.number}, {});
+    }
+  }
+
+  [[noreturn]] void begin_child(const Request& request, std::vector<os::Fd> fds) noexcept {
+    try {
+      caller_.socket = std::move(fds[0]);
+      signals_.reset();
+      records_ = ExitRecords(os::Fd());
+      lifeline_.reset();
+      os::restore_action(SIGCHLD, child_action_);
+      os::enter_directory(fds[1]);
+      std::size_t next = 2;
+      for (unsigned fd = 0; fd < kStandardFds; ++fd) {
+        if ((request.standard_fds >> fd & 1U) != 0 && next < fds.size()) {
+          os::replace_fd(fds[next++].get(), static_cast<int>(fd));
+        } else {
+          os::Fd{static_cast<int>(fd)}.reset();
+        }
+      }
+      fds.clear();
+      os::restore_mask(mask_.previous());
+    } catch (...) {
+      os::exit_now(1);
+    }
+    begin_life(std::move(caller_), Origin::fork_server);
+  }
+
+  void reap() {
+    while (const auto ended = os::try_wait_any()) {
+      const auto child = std::find_if(children_.begin(), children_.end(),
+                                      [&](const Child& candidate) { return candidate.pid == ended->first; });
+      if (child == children_.end()) continue;
+      if (child->record != kNoRecord) records_.at(child->record).set_verdict(ended->second.code);
+      children_.erase(child);
+    }
+  }
+
+  void reply(const Reply& message, std::span<const int> fds) {
+    if (!os::send_message(caller_.socket.get(), bytes_of(message), fds)) os::exit_now(0);
+  }
+
+  Caller caller_;
+  ExitRecords records_;
+  os::Fd lifeline_;
+  const os::SignalMask mask_;  // every signal is blocked here
+  struct sigaction child_action_ {};
+  os::Fd signals_;
+  std::vector<Child> children_;
+};
+
+}  // namespace
+
+void serve_forks(Caller caller, os::Fd records, os::Fd lifeline) {
+  ServerLoop(std::move(caller), std::move(records), std::move(lifeline)).run();
+}
+
+}  // namespace brood::proc

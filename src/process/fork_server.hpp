@@ -1,0 +1,45 @@
+// The fork server: a clean, single-threaded process of this program that forks others on request.
+//
+// Each process that wants one has its own, begun by `spawn` at the first request and again when it has died; it ends
+// with its caller. What it forks is not affected by its end.
+//
+// One request per child, in one packet: {record} and the descriptors {line of the child, working directory, the
+// standard streams that are open}; the answer is {pid or errno} and a pidfd. The server writes a child's exit code into
+// the record when it has reaped it.
+//
+// Thread safety: any number of threads; requests are made one after the other. Across fork: a child has no server at
+// first, and leaves the parent's alone.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "os/fd.hpp"
+#include "process/exit_record.hpp"
+#include "process/introduction.hpp"
+
+namespace brood::proc {
+
+struct ServedFork {
+  int error = 0;  // errno: the server could not fork
+  pid_t pid = 0;
+  os::Fd pidfd;
+  std::shared_ptr<const os::Fd> server;  // its pidfd
+};
+
+// A new process whose line is `socket`. Nothing: the server died meanwhile, and may have left a process that has this
+// line; whoever asks again makes another line. `who`: for errors.
+std::optional<ServedFork> fork_from_server(int socket, std::uint32_t record, const std::string& who);
+
+// How a process that has ended did so, as its server writes it down in a moment. Nothing: the server has ended, or is
+// stopped (it is waited for no longer than a second).
+std::optional<int> wait_for_verdict(const ExitRecord& record, const os::Fd& server);
+
+// The server's life. `records`: the caller's file of exit records; `lifeline`: what the server dies by.
+[[noreturn]] void serve_forks(Caller caller, os::Fd records, os::Fd lifeline);
+
+}  // namespace brood::proc
