@@ -1,5 +1,6 @@
 #include "os/fork.hpp"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/single_threaded.h>
@@ -47,6 +48,11 @@ void at_fork(void (*prepare)(), void (*parent)(), void (*child)()) {
 }
 
 void at_exit(void (*handler)(int code, void* argument), void* argument) {
+  // Unlike atexit's, such a handler is called also when its library has been closed: ours stays.
+  Dl_info here{};
+  if (::dladdr(reinterpret_cast<const void*>(&at_exit), &here) != 0 && here.dli_fname != nullptr) {
+    ::dlopen(here.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+  }
   if (::on_exit(handler, argument) != 0) throw_errno(ENOMEM, "on_exit");
 }
 

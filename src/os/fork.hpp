@@ -24,7 +24,7 @@ std::uint64_t fork_generation() noexcept;
 void at_fork(void (*prepare)(), void (*parent)(), void (*child)());
 
 // Calls `handler(code, argument)` when this process calls std::exit() or returns from main(), before the handlers that
-// exist already. Not on _exit, std::quick_exit or a signal.
+// exist already. Not on _exit, std::quick_exit or a signal. Keeps the library that brood is part of loaded for good.
 void at_exit(void (*handler)(int code, void* argument), void* argument);
 
 // The end of a forked child: writes what is buffered and leaves, without destructors of statics or atexit functions

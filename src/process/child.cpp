@@ -67,11 +67,12 @@ int run_reporting(Run&& run, const std::string& name) noexcept {
 
 }  // namespace
 
+void prepare_for_children() { [[maybe_unused]] static const bool done = (os::at_exit(record_exit, nullptr), true); }
+
 int settle(ProcessState& state) {
   const int lifeline = become(state);
   own_record = state.record;
   own_generation = os::fork_generation();
-  os::at_exit(record_exit, nullptr);
   return lifeline;
 }
 

@@ -9,6 +9,10 @@
 
 namespace brood::proc {
 
+// In the parent before the first start, and in a process that inherits nothing: what a child must not do itself, since
+// another thread of its parent may have held a lock for it.
+void prepare_for_children();
+
 struct Birth {
   pid_t parent_pid = 0;
   bool by_main_thread = false;  // of the parent

@@ -32,15 +32,17 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr unsigned kStandardFds = 3;
+constexpr std::uint32_t kHasDirectory = 1U << kStandardFds;
 // For the end of a server that is dead or was killed.
 constexpr std::int64_t kEndNs = 2'000'000'000;
 constexpr auto kReaperPatience = 1s;
+constexpr auto kLookInterval = 20ms;
 constexpr auto kReaperCheckInterval = 20ms;
 
 struct Request {
   std::uint64_t number;
   std::uint32_t record;
-  std::uint32_t standard_fds;  // a bit for each that is open
+  std::uint32_t passed;  // a bit for each standard stream that is open, and kHasDirectory
 };
 
 struct Reply {
@@ -111,6 +113,16 @@ void set_server(Client& all, std::optional<Server> server) {
   std::swap(all.server, server);
 }
 
+// Nothing where the process may no longer enter the directory that it is in: the child is then in the server's.
+os::Fd working_directory() {
+  try {
+    return os::open_working_directory();
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::permission_denied) throw;
+    return {};
+  }
+}
+
 void end_server(Client& all) {
   os::kill_pidfd(all.server->pidfd->get());
   os::wait_for_exit(all.server->pidfd->get(), os::now_ns() + kEndNs);
@@ -139,12 +151,16 @@ std::optional<ServedFork> ask(const Server& server, const Request& request, std:
 }  // namespace
 
 std::optional<ServedFork> fork_from_server(int socket, std::uint32_t record, const std::string& who) {
-  Request request{.number = 0, .record = record, .standard_fds = 0};
-  const os::Fd directory = os::open_working_directory();
-  std::vector<int> fds{socket, directory.get()};
+  Request request{.number = 0, .record = record, .passed = 0};
+  std::vector<int> fds{socket};
+  const os::Fd directory = working_directory();
+  if (directory) {
+    request.passed |= kHasDirectory;
+    fds.push_back(directory.get());
+  }
   for (unsigned fd = 0; fd < kStandardFds; ++fd) {
     if (!os::is_inheritable(static_cast<int>(fd))) continue;  // closed, or a descriptor of the program's own
-    request.standard_fds |= 1U << fd;
+    request.passed |= 1U << fd;
     fds.push_back(static_cast<int>(fd));
   }
   Client& all = client();
@@ -182,11 +198,10 @@ class ServerLoop {
     signals_ = os::make_signalfd({SIGCHLD});
     for (;;) {
       os::PollItem items[] = {{.fd = caller_.socket.get()}, {.fd = signals_.get()}, {.fd = caller_.pidfd.get()}};
-      os::poll(items, os::Deadline::never());
-      if (items[1].readable) {
-        os::read_signal(signals_.get());
-        reap();
-      }
+      const bool look = !alone_ && !children_.empty();
+      os::poll(items, look ? os::Deadline::after(kLookInterval) : os::Deadline::never());
+      if (items[1].readable) os::read_signal(signals_.get());
+      if (items[1].readable || look) reap();
       if (items[2].readable) os::exit_now(0);
       if (items[0].readable) serve();
     }
@@ -210,7 +225,7 @@ class ServerLoop {
       return reply({.pid = 0, .error = failure.code().value(), .number = request.number}, {});
     }
     if (received == os::Received::nothing) return;
-    if (received == os::Received::end || length != sizeof request || fds.size() < 2) os::exit_now(0);
+    if (received == os::Received::end || length != sizeof request || fds.empty()) os::exit_now(0);
     children_.reserve(children_.size() + 1);
     pid_t pid = 0;
     try {
@@ -236,10 +251,10 @@ class ServerLoop {
       records_ = ExitRecords(os::Fd());
       lifeline_.reset();
       os::restore_action(SIGCHLD, child_action_);
-      os::enter_directory(fds[1]);
-      std::size_t next = 2;
+      std::size_t next = 1;
+      if ((request.passed & kHasDirectory) != 0) os::enter_directory(fds[next++]);
       for (unsigned fd = 0; fd < kStandardFds; ++fd) {
-        if ((request.standard_fds >> fd & 1U) != 0 && next < fds.size()) {
+        if ((request.passed >> fd & 1U) != 0 && next < fds.size()) {
           os::replace_fd(fds[next++].get(), static_cast<int>(fd));
         } else {
           os::Fd{static_cast<int>(fd)}.reset();
@@ -274,6 +289,8 @@ class ServerLoop {
   struct sigaction child_action_ {};
   os::Fd signals_;
   std::vector<Child> children_;
+  // A thread that the program began before init() may take the signal of a child's end away from us.
+  const bool alone_ = os::is_single_threaded();
 };
 
 }  // namespace

@@ -93,6 +93,7 @@ struct Life {
   state.parent = {.pid = who.parent_pid, .name = who.parent_name, .daemon = who.parent_daemon};
   state.record = &ExitRecords(take(life.letter.fds())).at(who.record);
   if (who.has_lifeline) state.lifeline.reader = take(life.letter.fds());
+  prepare_for_children();
   const int lifeline = settle(state);
   if (lifeline >= 0) os::die_at_hangup(lifeline);
   detail::ProcessBody* const body = load_body(who, life.reader);

@@ -194,6 +194,7 @@ void Process::start() {
   check_parent(state);
   const StartMethod method = state.method.value_or(get_start_method());
   if (method != StartMethod::fork) proc::check_can_begin(method, who(state));
+  proc::prepare_for_children();
   const bool by_main_thread = os::is_main_thread();
   // The end of the parent is seen by the kernel as the end of the thread that forked: for the others, and for a child
   // of the fork server, a lifeline does it.

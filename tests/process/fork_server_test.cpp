@@ -304,7 +304,7 @@ void expect_gone_with_its_caller(F&& before_the_kill) {
   ::kill(caller, SIGKILL);
   exit_code_of(caller);
   EXPECT_TRUE(os::wait_readable(pidfd.get(), os::Deadline::after(20s))) << "state " << state_of(*server);
-  ::kill(*server, SIGKILL);
+  os::send_signal(pidfd, SIGKILL);
 }
 
 TEST_F(ForkServer, EndsWithItsCaller) {

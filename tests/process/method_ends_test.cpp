@@ -159,7 +159,8 @@ TEST_P(Ends, SigchldIgnored) {
 }
 
 TEST_P(Ends, ProgramReapsEverythingInAHandler) {
-  EXPECT_EQ(run_in_child([] {
+  const bool kernel_tells = kernel_keeps_exit_codes();
+  EXPECT_EQ(run_in_child([&] {
               struct sigaction action {};
               action.sa_handler = [](int) {
                 const int saved = errno;
@@ -168,7 +169,7 @@ TEST_P(Ends, ProgramReapsEverythingInAHandler) {
                 errno = saved;
               };
               ::sigaction(SIGCHLD, &action, nullptr);
-              return check_ends(GetParam(), kernel_keeps_exit_codes());
+              return check_ends(GetParam(), kernel_tells);
             }),
             0);
 }

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -22,9 +23,9 @@ constexpr std::size_t kPage = 4096;
 // Where neither the loader nor a sanitizer puts anything.
 char* base() { return reinterpret_cast<char*>(std::uintptr_t{0x7E90'0000'0000}); }
 
+// What this process has given back. What is in use is counted in the arena itself: no two processes may take the same.
 struct Allocator {
   std::mutex mutex;
-  std::size_t used = 0;
   std::multimap<std::size_t, char*> free;
 };
 Allocator& allocator() {
@@ -72,10 +73,10 @@ void* allocate_shared(std::size_t bytes) {
     std::memset(memory, 0, size);
     return memory;
   }
-  if (all.used + size > kBytes) throw std::bad_alloc();
-  char* const memory = base() + all.used;
-  all.used += size;
-  return memory;
+  auto& used = *std::launder(reinterpret_cast<std::atomic<std::size_t>*>(base()));  // zero at first
+  const std::size_t begin = kPage + used.fetch_add(size);
+  if (begin + size > kBytes) throw std::bad_alloc();
+  return base() + begin;
 }
 
 void free_shared(void* memory, std::size_t bytes) noexcept {
