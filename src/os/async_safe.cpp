@@ -66,7 +66,10 @@ bool wait_for_exit(int pidfd, std::int64_t deadline_ns) noexcept {
     if (ready < 0 && errno != EINTR && errno != EAGAIN && errno != ENOMEM) return false;
   }
   siginfo_t info{};
-  call(Call::waitid, [&] { return ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG); });
+  const auto reap = [&] {
+    return call(Call::waitid, [&] { return ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG); });
+  };
+  if (reap() < 0 && errno != ECHILD) reap();  // for want of memory perhaps, and then a zombie would stay
   return true;
 }
 
