@@ -25,6 +25,7 @@
 #include "process/fresh_process.hpp"
 #include "process/newborn.hpp"
 #include "process/registry.hpp"
+#include "wire/module.hpp"
 
 namespace brood::proc {
 namespace {
@@ -63,6 +64,7 @@ struct Server {
   std::shared_ptr<const os::Fd> pidfd;
   os::Fd lifeline;  // its writer
   os::Credentials credentials;
+  std::vector<std::string> environment;
 };
 
 struct Client {
@@ -105,7 +107,8 @@ Server begin_server(const std::string& who) {
   return {.socket = std::move(process.socket),
           .pidfd = std::make_shared<const os::Fd>(std::move(process.pidfd)),
           .lifeline = std::move(lifeline.writer),
-          .credentials = os::credentials()};
+          .credentials = os::credentials(),
+          .environment = os::environment()};
 }
 
 void set_server(Client& all, std::optional<Server> server) {
@@ -172,6 +175,12 @@ std::optional<ServedFork> fork_from_server(int socket, std::uint32_t record, con
   auto forked = ask(*all.server, request, fds);
   if (!forked) end_server(all);
   return forked;
+}
+
+bool has_server_environment(const std::vector<std::string>& environment) {
+  const Client& all = client();
+  const auto lock = process_lock();
+  return !all.server || all.server->environment == environment;
 }
 
 std::optional<int> wait_for_verdict(const ExitRecord& record, const os::Fd& server) {
@@ -251,6 +260,7 @@ class ServerLoop {
       records_ = ExitRecords(os::Fd());
       lifeline_.reset();
       os::restore_action(SIGCHLD, child_action_);
+      wire::trust_remembered_modules();
       std::size_t next = 1;
       if ((request.passed & kHasDirectory) != 0) os::enter_directory(fds[next++]);
       for (unsigned fd = 0; fd < kStandardFds; ++fd) {

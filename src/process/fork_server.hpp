@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "os/fd.hpp"
 #include "process/exit_record.hpp"
@@ -34,6 +35,9 @@ struct ServedFork {
 // A new process whose line is `socket`. Nothing: the server died meanwhile, and may have left a process that has this
 // line; whoever asks again makes another line. `who`: for errors.
 std::optional<ServedFork> fork_from_server(int socket, std::uint32_t record, const std::string& who);
+
+// Whether a server would be, or is, in this environment anyway.
+bool has_server_environment(const std::vector<std::string>& environment);
 
 // How a process that has ended did so, as its server writes it down in a moment. Nothing: the server has ended, or is
 // stopped (it is waited for no longer than a second).

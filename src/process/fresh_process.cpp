@@ -74,11 +74,13 @@ FreshProcess fork_afresh(const BeginOptions& options, int socket) {
   return {.pid = forked->pid, .pidfd = std::move(forked->pidfd), .socket = {}, .reaper = std::move(forked->server)};
 }
 
-// A process that was made, and its line. The server may die of it: then with a line that nobody has seen.
-FreshProcess make_process(const BeginOptions& options) {
+// A process that was made, and its line, on which the letter waits for it already. The server may die of it: then with
+// a new line. (What it has forked finds nobody at the end of the old one.)
+FreshProcess make_process(const BeginOptions& options, const wire::Writer& letter, std::span<const int> fds) {
   constexpr int kAttempts = 3;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto [mine, theirs] = os::socket_pair();
+    send_letter(mine.get(), letter, fds);
     FreshProcess process = options.method == StartMethod::spawn ? spawn_program(options, theirs.get())
                                                                 : fork_afresh(options, theirs.get());
     process.socket = std::move(mine);
@@ -142,15 +144,17 @@ void check_can_begin(StartMethod method, const std::string& who) {
 
 void introduce(wire::Writer& writer, Kind kind, StartMethod method) {
   Introduction introduction{.kind = kind, .default_method = get_start_method()};  // environment: exec passes it on
-  if (method == StartMethod::forkserver) introduction.environment = os::environment();
+  if (method == StartMethod::forkserver) {
+    auto environment = os::environment();
+    if (!has_server_environment(environment)) introduction.environment = std::move(environment);
+  }
   wire::save(writer, introduction);
 }
 
 FreshProcess begin_process(const BeginOptions& options, const wire::Writer& letter, std::span<const int> fds) {
   os::flush_output_before_fork();  // so that it comes before the new process's, under every method
-  FreshProcess process = make_process(options);
+  FreshProcess process = make_process(options, letter, fds);
   try {
-    if (!send_letter(process.socket.get(), letter, fds)) throw_dead(options, process);
     await_answer(options, process);
   } catch (...) {
     give_up(process.pidfd);

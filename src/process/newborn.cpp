@@ -3,6 +3,7 @@
 #include <brood/error.hpp>
 #include <brood/process.hpp>
 
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -42,6 +43,8 @@ class detail::ProcessAccess {
 
 namespace proc {
 namespace {
+
+constexpr auto kGoPatience = std::chrono::microseconds(100);
 
 // Nothing: the caller is gone. A child that the caller forked in this moment may hold its end of the line open.
 std::optional<Letter> receive_letter(const Caller& caller) {
@@ -98,7 +101,12 @@ struct Life {
   if (lifeline >= 0) os::die_at_hangup(lifeline);
   detail::ProcessBody* const body = load_body(who, life.reader);
   if (Process* const process = body->process()) detail::ProcessAccess::adopt(*process, state);
-  if (!answer(life.caller, {.ready = true}) || !receive_letter(life.caller)) os::exit_now(1);
+  if (!answer(life.caller, {.ready = true})) os::exit_now(1);
+  // The word to go comes at once: less than a sleep and a wake-up cost.
+  const auto patience = os::Deadline::after(kGoPatience);
+  while (!os::wait_readable(life.caller.socket.get(), os::Deadline::at(0)) && !patience.passed()) {
+  }
+  if (!receive_letter(life.caller)) os::exit_now(1);
   const bool own_program = life.origin == Origin::exec;
   life.caller = {};
   life.letter = {};
@@ -123,6 +131,9 @@ struct Life {
   os::Fd lifeline = take(life.letter.fds());
   os::die_at_hangup(lifeline.get());         // also while it is stopped
   os::replace_fd(os::open_null().get(), 2);  // who reads what the program prints must not wait for the server's end
+  // What every child would have to do.
+  wire::remember_modules();
+  prepare_for_children();
   if (!answer(life.caller, {.ready = true})) os::exit_now(1);
   serve_forks(std::move(life.caller), std::move(records), std::move(lifeline));
 }
