@@ -73,6 +73,12 @@ bool send_message(int fd, std::span<const std::byte> message, std::span<const in
   throw_errno(errno, "sendmsg", std::to_string(fd) + ", " + std::to_string(message.size()) + " bytes");
 }
 
+std::size_t next_message_size(int fd) {
+  const ssize_t size = call(Call::recvmsg, [&] { return ::recv(fd, nullptr, 0, MSG_PEEK | MSG_TRUNC); });
+  if (size < 0 && errno != ECONNRESET) throw_errno(errno, "recv", std::to_string(fd));
+  return size < 0 ? 0 : static_cast<std::size_t>(size);
+}
+
 Received receive_message(int fd, std::span<std::byte> buffer, std::size_t& length, std::vector<Fd>& fds, bool wait) {
   length = 0;
   iovec piece{buffer.data(), buffer.size()};

@@ -26,6 +26,9 @@ std::pair<Fd, Fd> socket_pair();
 // False when the peer is gone; never raises SIGPIPE. An empty message would look like the end: it is EINVAL.
 bool send_message(int fd, std::span<const std::byte> message, std::span<const int> fds = {});
 
+// Waits for a message and tells how long it is, without taking it; 0 when the peer is gone.
+std::size_t next_message_size(int fd);
+
 enum class Received { message, end, nothing };
 
 // Receives one message into `buffer`: its `length`, and the descriptors that came with it (close-on-exec, appended to

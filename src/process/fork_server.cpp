@@ -23,6 +23,7 @@
 #include "os/socket.hpp"
 #include "process/exit_record.hpp"
 #include "process/fresh_process.hpp"
+#include "process/letter.hpp"
 #include "process/newborn.hpp"
 #include "process/registry.hpp"
 #include "wire/module.hpp"
@@ -41,15 +42,8 @@ constexpr auto kLookInterval = 20ms;
 constexpr auto kReaperCheckInterval = 20ms;
 
 struct Request {
-  std::uint64_t number;
   std::uint32_t record;
   std::uint32_t passed;  // a bit for each standard stream that is open, and kHasDirectory
-};
-
-struct Reply {
-  std::int32_t pid;
-  std::int32_t error;    // errno of fork
-  std::uint64_t number;  // the request's
 };
 
 template <class T>
@@ -70,7 +64,6 @@ struct Server {
 struct Client {
   std::mutex mutex;              // for one request
   std::optional<Server> server;  // is changed under process_lock() only, so that a fork never meets it half done
-  std::uint64_t requests = 0;
 };
 
 // Made anew in a child of fork: another thread may have been in the middle of a request.
@@ -132,29 +125,10 @@ void end_server(Client& all) {
   set_server(all, std::nullopt);
 }
 
-// Nothing: the server is dead.
-std::optional<ServedFork> ask(const Server& server, const Request& request, std::span<const int> fds) {
-  if (!os::send_message(server.socket.get(), bytes_of(request), fds)) return std::nullopt;
-  Reply reply{};
-  std::vector<os::Fd> received;
-  do {  // one that somebody had no memory to read is still there
-    received.clear();
-    os::PollItem items[] = {{.fd = server.socket.get()}, {.fd = server.pidfd->get()}};
-    os::poll(items, os::Deadline::never());
-    std::size_t length = 0;
-    const auto result =
-        os::receive_message(server.socket.get(), std::as_writable_bytes(std::span(&reply, 1)), length, received, false);
-    if (result != os::Received::message || length != sizeof reply) return std::nullopt;
-  } while (reply.number != request.number);
-  if (reply.pid <= 0) return ServedFork{.error = reply.error, .pid = 0, .pidfd = {}, .server = nullptr};
-  if (received.empty()) throw std::system_error(EMFILE, std::system_category(), "pidfd_open, in the fork server");
-  return ServedFork{.error = 0, .pid = reply.pid, .pidfd = std::move(received.front()), .server = server.pidfd};
-}
-
 }  // namespace
 
-std::optional<ServedFork> fork_from_server(int socket, std::uint32_t record, const std::string& who) {
-  Request request{.number = 0, .record = record, .passed = 0};
+std::shared_ptr<const os::Fd> request_fork(int socket, std::uint32_t record, const std::string& who) {
+  Request request{.record = record, .passed = 0};
   std::vector<int> fds{socket};
   const os::Fd directory = working_directory();
   if (directory) {
@@ -171,10 +145,9 @@ std::optional<ServedFork> fork_from_server(int socket, std::uint32_t record, con
   // A program that has given up rights must not get them back from a server that it began before.
   if (all.server && all.server->credentials != os::credentials()) end_server(all);
   if (!all.server) set_server(all, begin_server(who));
-  request.number = ++all.requests;
-  auto forked = ask(*all.server, request, fds);
-  if (!forked) end_server(all);
-  return forked;
+  if (os::send_message(all.server->socket.get(), bytes_of(request), fds)) return all.server->pidfd;
+  end_server(all);
+  return nullptr;
 }
 
 bool has_server_environment(const std::vector<std::string>& environment) {
@@ -230,26 +203,20 @@ class ServerLoop {
     try {
       received =
           os::receive_message(caller_.socket.get(), std::as_writable_bytes(std::span(&request, 1)), length, fds, false);
-    } catch (const std::system_error& failure) {  // the message came, but its descriptors found no room here
-      return reply({.pid = 0, .error = failure.code().value(), .number = request.number}, {});
+    } catch (const std::system_error&) {
+      return;  // the message came, but its descriptors found no room here: the caller sees the end of its line
     }
     if (received == os::Received::nothing) return;
     if (received == os::Received::end || length != sizeof request || fds.empty()) os::exit_now(0);
     children_.reserve(children_.size() + 1);
-    pid_t pid = 0;
     try {
-      pid = os::fork_process();
+      const pid_t pid = os::fork_process();
+      if (pid == 0) begin_child(request, std::move(fds));
+      children_.push_back({.pid = pid, .record = request.record});
     } catch (const std::system_error& failure) {
-      return reply({.pid = 0, .error = failure.code().value(), .number = request.number}, {});
-    }
-    if (pid == 0) begin_child(request, std::move(fds));
-    children_.push_back({.pid = pid, .record = request.record});
-    try {
-      const os::Fd pidfd = os::open_pidfd(pid);
-      const int handle = pidfd.get();
-      reply({.pid = pid, .error = 0, .number = request.number}, std::span(&handle, 1));
-    } catch (const std::system_error&) {
-      reply({.pid = pid, .error = 0, .number = request.number}, {});
+      wire::Writer writer;
+      wire::save(writer, Answer{.error = failure.code().value()});
+      send_letter(fds.front().get(), writer);
     }
   }
 
@@ -286,10 +253,6 @@ class ServerLoop {
       if (child->record != kNoRecord) records_.at(child->record).set_verdict(ended->second.code);
       children_.erase(child);
     }
-  }
-
-  void reply(const Reply& message, std::span<const int> fds) {
-    if (!os::send_message(caller_.socket.get(), bytes_of(message), fds)) os::exit_now(0);
   }
 
   Caller caller_;

@@ -4,8 +4,8 @@
 // with its caller. What it forks is not affected by its end.
 //
 // One request per child, in one packet: {record} and the descriptors {line of the child, working directory, the
-// standard streams that are open}; the answer is {pid or errno} and a pidfd. The server writes a child's exit code into
-// the record when it has reaped it.
+// standard streams that are open}. There is no reply: it is the child that answers, on its line, or the server when it
+// could not fork one. The server writes a child's exit code into the record when it has reaped it.
 //
 // Thread safety: any number of threads; requests are made one after the other. Across fork: a child has no server at
 // first, and leaves the parent's alone.
@@ -25,16 +25,9 @@
 
 namespace brood::proc {
 
-struct ServedFork {
-  int error = 0;  // errno: the server could not fork
-  pid_t pid = 0;
-  os::Fd pidfd;
-  std::shared_ptr<const os::Fd> server;  // its pidfd
-};
-
-// A new process whose line is `socket`. Nothing: the server died meanwhile, and may have left a process that has this
-// line; whoever asks again makes another line. `who`: for errors.
-std::optional<ServedFork> fork_from_server(int socket, std::uint32_t record, const std::string& who);
+// Asks for a new process whose line is `socket`; the result is the pidfd of the server. Null: it was dead already, and
+// the next request will have another. `who`: for errors.
+std::shared_ptr<const os::Fd> request_fork(int socket, std::uint32_t record, const std::string& who);
 
 // Whether a server would be, or is, in this environment anyway.
 bool has_server_environment(const std::vector<std::string>& environment);

@@ -4,12 +4,14 @@
 #include <brood/process.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <system_error>
 #include <utility>
 
 #include "os/async_safe.hpp"
 #include "os/clock.hpp"
+#include "os/cpu.hpp"
 #include "os/fork.hpp"
 #include "os/pidfd.hpp"
 #include "os/poll.hpp"
@@ -20,6 +22,7 @@
 #include "os/stdio.hpp"
 #include "process/fork_server.hpp"
 #include "process/letter.hpp"
+#include "process/registry.hpp"
 #include "wire/exit_text.hpp"
 
 namespace brood::proc {
@@ -28,6 +31,8 @@ namespace {
 // For the end of a process that is certain to come: killed, or about to leave.
 constexpr std::int64_t kEndNs = 2'000'000'000;
 constexpr int kLastSignal = 64;
+constexpr auto kAnswerPatience = std::chrono::microseconds(250);
+constexpr auto kLookInterval = std::chrono::milliseconds(100);
 
 // Set by init(), before there are threads; kept by children of every kind.
 constinit const ProgramStart* program = nullptr;
@@ -59,67 +64,128 @@ FreshProcess spawn_program(const BeginOptions& options, int socket) {
   return {.pid = spawned.pid, .pidfd = std::move(spawned.pidfd), .socket = {}, .reaper = nullptr};
 }
 
-FreshProcess fork_afresh(const BeginOptions& options, int socket) {
-  const std::uint32_t record = options.record == nullptr ? kNoRecord : options.record->number();
-  const auto expect = [&](bool verdict) {
-    if (options.record != nullptr) options.record->expect_verdict(verdict);
-  };
-  expect(true);  // also when the answer does not arrive
-  auto forked = fork_from_server(socket, record, options.who);
-  if (!forked || forked->error != 0) expect(false);
-  if (!forked) return {};
-  if (forked->error != 0) {
-    throw std::system_error(forked->error, std::system_category(), "fork, in the fork server");
+// The record that a child of the fork server needs, also when its caller has no use for one.
+class Verdict {
+ public:
+  explicit Verdict(const BeginOptions& options) : record_(options.record) {
+    if (options.method != StartMethod::forkserver) return;
+    if (record_ == nullptr) {
+      const auto lock = process_lock();
+      record_ = own_ = ExitRecord::allocate();
+    }
+    record_->expect_verdict(true);  // from here on, whatever happens
   }
-  return {.pid = forked->pid, .pidfd = std::move(forked->pidfd), .socket = {}, .reaper = std::move(forked->server)};
-}
-
-// A process that was made, and its line, on which the letter waits for it already. The server may die of it: then with
-// a new line. (What it has forked finds nobody at the end of the old one.)
-FreshProcess make_process(const BeginOptions& options, const wire::Writer& letter, std::span<const int> fds) {
-  constexpr int kAttempts = 3;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    auto [mine, theirs] = os::socket_pair();
-    send_letter(mine.get(), letter, fds);
-    FreshProcess process = options.method == StartMethod::spawn ? spawn_program(options, theirs.get())
-                                                                : fork_afresh(options, theirs.get());
-    process.socket = std::move(mine);
-    if (process.pidfd) return process;
+  Verdict(const Verdict&) = delete;
+  Verdict& operator=(const Verdict&) = delete;
+  ~Verdict() {
+    if (own_ == nullptr) return;
+    const auto lock = process_lock();
+    own_->release();
   }
-  throw ProcessError(options.who + ": the fork server ended each time that it was asked for a process");
-}
+  ExitRecord* record() const noexcept { return record_; }
 
-std::string how_it_ended(const BeginOptions& options, const FreshProcess& process) {
-  constexpr const char* kUnknown = "ended in a way that nobody noticed";
-  std::optional<int> code;
-  if (process.reaper == nullptr) {
-    const auto status = os::wait(process.pidfd, os::Deadline::at(os::now_ns() + kEndNs));
-    if (status && status->known) code = status->code;
-  } else if (options.record != nullptr) {
-    code = wait_for_verdict(*options.record, *process.reaper);
-  }
-  return code ? wire::exit_text(*code) : kUnknown;
-}
+ private:
+  ExitRecord* record_;
+  ExitRecord* own_ = nullptr;
+};
 
-[[noreturn]] void throw_dead(const BeginOptions& options, const FreshProcess& process) {
-  const std::string how = how_it_ended(options, process);
+[[noreturn]] void throw_dead(const BeginOptions& options, std::optional<int> code) {
+  const std::string how = code ? wire::exit_text(*code) : "ended in a way that nobody noticed";
   throw ProcessError(options.who + ": the new process (" + name_of(options.method) + ") " + how +
                      " before it had taken over what it was to do. Is brood::init(argc, argv) the first line of main()?"
                      " Or did loading an argument end it?");
 }
 
-void await_answer(const BeginOptions& options, const FreshProcess& process) {
-  os::PollItem items[] = {{.fd = process.socket.get()}, {.fd = process.pidfd.get()}};
-  os::poll(items, os::Deadline::never());
-  // Dead or not, it may have said something.
-  auto letter = os::wait_readable(process.socket.get(), os::Deadline::at(0)) ? Letter::receive(process.socket.get())
-                                                                             : std::nullopt;
-  if (!letter) throw_dead(options, process);
-  wire::Reader reader(letter->bytes());
+// It says that it is ready, and who it is if that is not known yet.
+void hear(const BeginOptions& options, FreshProcess& process, Letter& letter) {
+  wire::Reader reader(letter.bytes());
   const auto answer = wire::load<Answer>(reader);
-  if (answer.ready) return;
+  if (answer.error != 0) throw std::system_error(answer.error, std::system_category(), "fork, in the fork server");
+  if (!process.pidfd && !letter.fds().empty()) {
+    process.pid = answer.pid;
+    process.pidfd = std::move(letter.fds().front());
+  }
+  if (answer.ready && process.pidfd) return;
   throw ProcessError(options.who + ": the new process (" + name_of(options.method) +
                      ") could not take over what it was to do: " + answer.why_not);
+}
+
+std::optional<Letter> letter_that_is_there(const FreshProcess& process) {
+  if (!os::wait_readable(process.socket.get(), os::Deadline::at(0))) return std::nullopt;
+  return Letter::receive(process.socket.get());
+}
+
+void await_spawned(const BeginOptions& options, FreshProcess& process) {
+  os::PollItem items[] = {{.fd = process.socket.get()}, {.fd = process.pidfd.get()}};
+  os::poll(items, os::Deadline::never());
+  if (auto letter = letter_that_is_there(process)) return hear(options, process, *letter);
+  const auto status = os::wait(process.pidfd, os::Deadline::at(os::now_ns() + kEndNs));
+  throw_dead(options, status && status->known ? std::optional(status->code) : std::nullopt);
+}
+
+// False: the server died, and there is no process. The end of the line alone does not tell: whoever the program forked
+// in the meantime may hold the other end.
+bool await_forked(const BeginOptions& options, FreshProcess& process, const ExitRecord& record) {
+  os::Deadline lost = os::Deadline::never();  // without an answer until then, when the server is dead
+  // It mostly comes sooner than a sleep and a wake-up would take.
+  static const unsigned cpus = os::cpu_count();
+  const auto patience = cpus > 1 ? os::Deadline::after(kAnswerPatience) : os::Deadline::at(0);
+  while (!os::wait_readable(process.socket.get(), os::Deadline::at(0)) && !patience.passed()) os::cpu_relax();
+  for (;;) {
+    os::PollItem items[] = {{.fd = process.socket.get()}, {.fd = lost.is_never() ? process.reaper->get() : -1}};
+    os::poll(items, os::Deadline::after(kLookInterval));
+    const bool verdict = record.wait_for_verdict(os::Deadline::at(0)).has_value();
+    if (auto letter = letter_that_is_there(process)) {
+      hear(options, process, *letter);
+      return true;
+    }
+    if (items[0].readable || verdict) {
+      const auto code = wait_for_verdict(record, *process.reaper);
+      if (code || !os::wait_readable(process.reaper->get(), os::Deadline::at(0))) throw_dead(options, code);
+      return false;
+    }
+    if (items[1].readable) lost = os::Deadline::at(os::now_ns() + kEndNs);
+    if (lost.passed()) return false;
+  }
+}
+
+FreshProcess fork_afresh(const BeginOptions& options, const wire::Writer& letter, std::span<const int> fds,
+                         ExitRecord& record) {
+  constexpr int kAttempts = 3;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    // The letter first: the child finds it when it begins. What a dead server has forked finds nobody to answer to.
+    auto [mine, theirs] = os::socket_pair();
+    send_letter(mine.get(), letter, fds);
+    FreshProcess process;
+    process.reaper = request_fork(theirs.get(), record.number(), options.who);
+    if (process.reaper == nullptr) continue;
+    theirs.reset();
+    process.socket = std::move(mine);
+    try {
+      if (await_forked(options, process, record)) return process;
+    } catch (...) {
+      process.socket.reset();
+      if (process.pidfd) give_up(process.pidfd);
+      wait_for_verdict(record, *process.reaper);
+      throw;
+    }
+  }
+  throw ProcessError(options.who + ": the fork server ended each time that it was asked for a process");
+}
+
+FreshProcess spawn_afresh(const BeginOptions& options, const wire::Writer& letter, std::span<const int> fds) {
+  auto [mine, theirs] = os::socket_pair();
+  send_letter(mine.get(), letter, fds);
+  FreshProcess process = spawn_program(options, theirs.get());
+  theirs.reset();
+  process.socket = std::move(mine);
+  try {
+    await_spawned(options, process);
+  } catch (...) {
+    give_up(process.pidfd);
+    throw;
+  }
+  return process;
 }
 
 }  // namespace
@@ -153,15 +219,9 @@ void introduce(wire::Writer& writer, Kind kind, StartMethod method) {
 
 FreshProcess begin_process(const BeginOptions& options, const wire::Writer& letter, std::span<const int> fds) {
   os::flush_output_before_fork();  // so that it comes before the new process's, under every method
-  FreshProcess process = make_process(options, letter, fds);
-  try {
-    await_answer(options, process);
-  } catch (...) {
-    give_up(process.pidfd);
-    if (process.reaper != nullptr && options.record != nullptr) wait_for_verdict(*options.record, *process.reaper);
-    throw;
-  }
-  return process;
+  if (options.method == StartMethod::spawn) return spawn_afresh(options, letter, fds);
+  const Verdict verdict(options);
+  return fork_afresh(options, letter, fds, *verdict.record());
 }
 
 void let_go(const FreshProcess& process) { send_letter(process.socket.get(), wire::Writer()); }

@@ -64,9 +64,12 @@ struct TemplateIntroduction {
   std::string context = {};
 };
 
-// What it answers; then both close the line, unless it is a template's or a server's.
+// What it answers; then both close the line, unless it is a template's or a server's. A child of the fork server, whose
+// caller does not know it yet, sends its pidfd along. When there is no child, the server answers in its place.
 struct Answer {
   bool ready = false;
+  pid_t pid = 0;
+  int error = 0;  // errno: the fork server could not fork
   std::string why_not = {};
 };
 

@@ -36,12 +36,12 @@ bool send_letter(int socket, const wire::Writer& writer, std::span<const int> fd
 
 std::optional<Letter> Letter::receive(int socket) {
   Letter letter;
-  letter.small_.resize(1 + kMostInMessage);
+  letter.small_.resize(os::next_message_size(socket));
+  if (letter.small_.empty()) return std::nullopt;
   std::size_t length = 0;
   if (os::receive_message(socket, letter.small_, length, letter.fds_, true) != os::Received::message) {
     return std::nullopt;
   }
-  letter.small_.resize(length);
   if (letter.small_.front() != std::byte{kInFile}) return letter;
   std::uint64_t size = 0;
   if (length != 1 + sizeof size || letter.fds_.empty()) throw ArchiveError("bad letter: no file goes with it");

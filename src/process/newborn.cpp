@@ -14,6 +14,7 @@
 #include "os/fork.hpp"
 #include "os/lifeline.hpp"
 #include "os/output.hpp"
+#include "os/pidfd.hpp"
 #include "os/poll.hpp"
 #include "os/program.hpp"
 #include "os/signals.hpp"
@@ -54,10 +55,15 @@ std::optional<Letter> receive_letter(const Caller& caller) {
   return Letter::receive(caller.socket.get());
 }
 
-bool answer(const Caller& caller, const Answer& words) {
+// Whether the caller will hear it.
+bool answer(const Caller& caller, Origin origin, Answer words) {
+  os::Fd self;
+  if (origin == Origin::fork_server && words.ready) self = os::open_pidfd(os::process_id());
+  words.pid = os::process_id();
   wire::Writer writer;
   wire::save(writer, words);
-  return send_letter(caller.socket.get(), writer);
+  const int fd = self.get();
+  return send_letter(caller.socket.get(), writer, std::span(&fd, self ? 1 : 0));
 }
 
 os::Fd take(std::vector<os::Fd>& fds) {
@@ -101,7 +107,7 @@ struct Life {
   if (lifeline >= 0) os::die_at_hangup(lifeline);
   detail::ProcessBody* const body = load_body(who, life.reader);
   if (Process* const process = body->process()) detail::ProcessAccess::adopt(*process, state);
-  if (!answer(life.caller, {.ready = true})) os::exit_now(1);
+  if (!answer(life.caller, life.origin, {.ready = true})) os::exit_now(1);
   // The word to go comes at once: less than a sleep and a wake-up cost.
   const auto patience = os::Deadline::after(kGoPatience);
   while (!os::wait_readable(life.caller.socket.get(), os::Deadline::at(0)) && !patience.passed()) {
@@ -120,7 +126,7 @@ struct Life {
       const_cast<void*>(wire::resolve(what.child_main)));  // code, which is not written to
   TemplateContext context{.bytes = what.context, .fds = std::move(life.letter.fds())};
   wire::remember_modules();
-  if (!answer(life.caller, {.ready = true})) os::exit_now(1);
+  if (!answer(life.caller, life.origin, {.ready = true})) os::exit_now(1);
   const os::SignalMask mask;
   serve_as_template(child_main, &context, std::move(life.caller.socket), std::move(life.caller.pidfd), mask.previous());
 }
@@ -134,7 +140,7 @@ struct Life {
   // What every child would have to do.
   wire::remember_modules();
   prepare_for_children();
-  if (!answer(life.caller, {.ready = true})) os::exit_now(1);
+  if (!answer(life.caller, life.origin, {.ready = true})) os::exit_now(1);
   serve_forks(std::move(life.caller), std::move(records), std::move(lifeline));
 }
 
@@ -190,7 +196,7 @@ void begin_life(Caller caller, Origin origin) noexcept {
         os::write_line_to_stderr("brood: a new process could not begin: " +
                                  wire::exception_text(std::current_exception()));
       } else {
-        answer(life->caller, {.ready = false, .why_not = wire::exception_text(std::current_exception())});
+        answer(life->caller, life->origin, {.why_not = wire::exception_text(std::current_exception())});
       }
     } catch (...) {  // no memory to say so: the caller sees the end
     }
