@@ -202,7 +202,7 @@ class Dispatcher {
   bool news_ = false;
   bool fed_ = false;
   bool input_is_next_ = false;  // a posted task was sent last: it is the turn of mine_'s input
-  bool refused_ = false;  // the last start that was attempted
+  bool refused_ = false;        // the last start that was attempted
   std::exception_ptr broken_;
   Job* mine_ = nullptr;  // the job of the thread that owns the dispatcher now
   std::atomic<bool> attention_{false};
