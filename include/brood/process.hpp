@@ -11,6 +11,12 @@
 // buffered in stdio and the standard streams, and leaves without running destructors of static objects or atexit
 // functions: those are the parent's. (A child that calls std::exit does run them.)
 //
+// Under `spawn` and `forkserver` the child is a process of the same program that inherits nothing but the standard
+// streams, the working directory and the environment. The function and its arguments are sent to it (brood/archive.hpp
+// says what can be; an address that a lambda captured means nothing there). main() must begin with brood::init(argc,
+// argv). A child by `spawn` ends as a program does, one by `forkserver` as one by `fork`. docs/start-methods.md has the
+// rest.
+//
 // Failures of the system are std::system_error, misuse is ProcessError.
 #pragma once
 
@@ -116,6 +122,10 @@ class Process {
 
   // Starts the process; `f` runs only if this returns. A second start() is a ProcessError; one that failed with
   // std::system_error (EAGAIN, ENOMEM, EMFILE) may be repeated.
+  //
+  // By `spawn` and `forkserver` it waits until the child has loaded the function and its arguments, however long that
+  // takes; ProcessError says why it could not, or that it died of it. A function or an argument that can only be
+  // inherited is a ProcessError, too.
   //
   // An exception that leaves the function is printed to the child's stderr, type and text in one line and one write;
   // the exit code is then 1.

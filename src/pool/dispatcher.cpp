@@ -16,6 +16,8 @@ namespace {
 // The backend is asked for news once in so many rounds when there is other work; always before sleeping.
 constexpr unsigned kRoundsBetweenLooks = 256;
 constexpr std::int64_t kLongestSpinNs = 50'000;
+// More than the replacement of a worker takes.
+constexpr std::int64_t kReplacementNs = 1'000'000;
 constexpr std::int64_t kShortestSpinNs = 2'000;
 constexpr unsigned kOffersBetweenSteps = 16;
 // How soon to look again at workers that hold tasks which others could have.
@@ -156,6 +158,14 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
     } while (os::now_ns() < until_ns);
     spin_ns_ = std::max(spin_ns_ / 2, kShortestSpinNs);
   }
+  if (options_.cpus > 1 && replaces()) {
+    // A successor is on its way: each step of it takes less time than a sleep and a wake-up.
+    const std::int64_t until_ns = std::min({os::now_ns() + kReplacementNs, deadline.at_ns(), next_alarm_ns()});
+    while (!something_came() && !os::wait_readable(backend_.event_fd(), os::Deadline::at(0)) &&
+           os::now_ns() < until_ns) {
+      os::cpu_relax();
+    }
+  }
   if (!coarse) set_wake_points();
   // Whoever publishes after this store sees it and rings; whatever was published before is seen below.
   if (++sleep_epoch_ == 0) ++sleep_epoch_;
@@ -171,6 +181,15 @@ void Dispatcher::rest(Job* mine, os::Deadline deadline) {
   page_.words().sleep_epoch.store(0, std::memory_order_relaxed);
   attention_.store(false, std::memory_order_relaxed);
   if (look_after_workers()) feed();
+}
+
+// Whether a worker died a moment ago and the one in its place has not begun yet.
+bool Dispatcher::replaces() const noexcept {
+  return os::now_ns() - last_death_ns_ < kReplacementNs && backend_.event_fd() >= 0 &&
+         std::any_of(workers_.begin(), workers_.end(), [](const auto& worker) {
+           return worker->life == WorkerSlot::Life::alive &&
+                  worker->link->words().state.load(std::memory_order_relaxed) == channel::WorkerState::starting;
+         });
 }
 
 // Whether a worker that was blocked has released its ring, or can never do so.

@@ -168,6 +168,7 @@ class Dispatcher {
   void update_lane(WorkerSlot& worker);
   void leave_lanes(WorkerSlot& worker) noexcept;
   bool unblock();
+  bool replaces() const noexcept;
   void set_wake_points();
   std::int64_t next_alarm_ns() const noexcept;
 
@@ -203,6 +204,7 @@ class Dispatcher {
   bool fed_ = false;
   bool input_is_next_ = false;  // a posted task was sent last: it is the turn of mine_'s input
   bool refused_ = false;        // the last start that was attempted
+  std::int64_t last_death_ns_ = INT64_MIN / 2;
   std::exception_ptr broken_;
   Job* mine_ = nullptr;  // the job of the thread that owns the dispatcher now
   std::atomic<bool> attention_{false};

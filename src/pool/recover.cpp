@@ -96,6 +96,7 @@ void Dispatcher::handle_event(const WorkerEvent& event) {
           worker.link->words().state.load(std::memory_order_acquire) != channel::WorkerState::starting;
       bury(worker, event.status);
       ++worker.restarts;
+      last_death_ns_ = os::now_ns();
       return schedule_restart(worker, was_ready,
                               "worker " + std::to_string(event.pid) + " " + wire::exit_text(event.status.code));
     }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "os/async_safe.hpp"
+#include "os/cpu.hpp"
 #include "os/fork.hpp"
 #include "os/futex.hpp"
 #include "os/memory.hpp"
@@ -30,6 +31,7 @@ struct Role {
 constexpr std::int64_t kBadTimesNs = 2'000'000'000;
 // The next spare is not forked while the last one begins its work.
 constexpr std::int64_t kPauseNs = 5'000'000;
+constexpr auto kRequestPatience = std::chrono::microseconds(300);
 constexpr auto kLookInterval = std::chrono::milliseconds(20);
 
 // Everything it holds was made before or is plain data: no locks of the caller are touched.
@@ -228,6 +230,12 @@ class Server {
     if (!any_died) return;
     bad_until_ = os::Deadline::at(os::now_ns() + kBadTimesNs);
     prepare_spare();
+    // The request for a successor is on its way: it takes less time than a sleep and a wake-up.
+    static const bool may_spin = os::cpu_count() > 1;
+    const auto patience = os::Deadline::after(kRequestPatience);
+    while (may_spin && socket_ && !os::wait_readable(socket_.get(), os::Deadline::at(0)) && !patience.passed()) {
+      os::cpu_relax();
+    }
   }
 
   void terminate() {
