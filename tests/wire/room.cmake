@@ -15,6 +15,6 @@ endforeach()
 add_test(NAME wire.compile_fail
   COMMAND Python3::Interpreter ${CMAKE_CURRENT_LIST_DIR}/compile_fail/compile_fail_test.py
           ${CMAKE_CXX_COMPILER} ${PROJECT_SOURCE_DIR}/include ${CMAKE_CURRENT_LIST_DIR}/compile_fail)
-set_tests_properties(wire.compile_fail PROPERTIES TIMEOUT 300 LABELS wire)
+set_tests_properties(wire.compile_fail PROPERTIES COST 100 TIMEOUT 300 LABELS wire)
 
 include(${CMAKE_CURRENT_LIST_DIR}/function/function.cmake)
