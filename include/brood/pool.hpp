@@ -22,10 +22,10 @@
 // Ending. Leaving the scope closes the pool and waits for its tasks (while an exception passes through, it terminates).
 // When the program dies, however it dies, no worker survives it.
 //
-// Thread safety: any number of threads may use one Pool. Across fork: under `fork` workers see the program's memory as it
-// was when the pool was made, which is before the Pool object itself was there (under the other start methods they see
-// nothing of it): a task must not use the pool that it runs in, but may make one of its own. In any other child the object
-// is dead: its calls throw ProcessError, its destructor does nothing.
+// Thread safety: any number of threads may use one Pool. Across fork: under `fork` workers see the program's memory as
+// it was when the pool was made, which is before the Pool object itself was there (under the other start methods they
+// see nothing of it): a task must not use the pool that it runs in, but may make one of its own. In any other child the
+// object is dead: its calls throw ProcessError, its destructor does nothing.
 #pragma once
 
 #include <brood/archive.hpp>
