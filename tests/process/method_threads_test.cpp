@@ -35,7 +35,8 @@ TEST_P(ManyThreads, StartAtOnce) {
                     [sum = sum.get()](const std::string& text, int status) {
                       if (text != std::to_string(status)) ::_exit(250);
                       ++*sum;
-                      std::exit(status);
+                      // In a copy of a threaded program the LeakSanitizer takes what the other threads had for lost.
+                      brood::testing::kSanitized ? ::_exit(status) : std::exit(status);
                     },
                     std::to_string(code), code),
                 code);
