@@ -177,8 +177,8 @@ TEST_P(Ends, ProgramReapsEverythingInAHandler) {
 // As many programs do: one thread that waits for whatever ends.
 TEST_P(Ends, ProgramReapsEverythingInAThread) {
   EXPECT_EQ(run_in_child([] {
-              std::atomic<bool> stop{false};
-              std::thread reaper([&] {
+              static std::atomic<bool> stop{false};  // the thread may outlive this function
+              std::thread reaper([] {
                 while (!stop) {
                   if (::waitpid(-1, nullptr, 0) < 0) ::usleep(100);
                 }
