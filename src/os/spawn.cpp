@@ -69,15 +69,19 @@ bool failed(Plan& plan, const char* call, long argument, const char* text = null
   return false;
 }
 
+// The plain system call: what may stand in between, a sanitizer for one, would note for the parent what the child does.
+int raw(long number, auto... arguments) { return static_cast<int>(::syscall(number, arguments...)); }
+
 bool move_fds(Plan& plan) {
   const std::vector<SpawnFd>& fds = plan.options->fds;
   // Two steps, since the target of one may be the source of another.
   for (std::size_t i = 0; i < fds.size(); ++i) {
-    plan.high_fds[i] = call(Call::dup, [&] { return ::fcntl(fds[i].source, F_DUPFD_CLOEXEC, plan.lowest_free_fd); });
+    plan.high_fds[i] =
+        call(Call::dup, [&] { return raw(SYS_fcntl, fds[i].source, F_DUPFD_CLOEXEC, plan.lowest_free_fd); });
     if (plan.high_fds[i] < 0) return failed(plan, "dup", fds[i].source);
   }
   for (std::size_t i = 0; i < fds.size(); ++i) {
-    if (call(Call::dup, [&] { return ::dup2(plan.high_fds[i], fds[i].target); }) < 0) {
+    if (call(Call::dup, [&] { return raw(SYS_dup3, plan.high_fds[i], fds[i].target, 0); }) < 0) {
       return failed(plan, "dup2", fds[i].target);
     }
   }
