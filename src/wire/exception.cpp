@@ -181,6 +181,7 @@ void save_exception(Writer& writer, const std::exception_ptr& exception) {
 }
 
 std::string exception_text(const std::exception_ptr& exception) {
+  if (exception == nullptr) return "no exception: the thread was ended (pthread_exit)";
   const ExceptionRecord record = describe(exception, 0);
   return record.type_name + (record.text.empty() ? "" : ": ") + record.text + record.causes;
 }
