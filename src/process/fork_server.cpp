@@ -35,8 +35,6 @@ using namespace std::chrono_literals;
 
 constexpr unsigned kStandardFds = 3;
 constexpr std::uint32_t kHasDirectory = 1U << kStandardFds;
-// For the end of a server that is dead or was killed.
-constexpr std::int64_t kEndNs = 2'000'000'000;
 constexpr auto kReaperPatience = 1s;
 constexpr auto kLookInterval = 20ms;
 constexpr auto kReaperCheckInterval = 20ms;
@@ -120,8 +118,7 @@ os::Fd working_directory() {
 }
 
 void end_server(Client& all) {
-  os::kill_pidfd(all.server->pidfd->get());
-  os::wait_for_exit(all.server->pidfd->get(), os::now_ns() + kEndNs);
+  give_up(*all.server->pidfd);
   set_server(all, std::nullopt);
 }
 
